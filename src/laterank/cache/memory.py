@@ -1,0 +1,113 @@
+"""The cache that every reranker has by default: least recently used, bounded by bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.cache.protocol import CacheStats
+from laterank.errors import InputError
+
+__all__ = ["DEFAULT_MAX_BYTES", "MemoryCache"]
+
+Rows = NDArray[np.float32]
+
+DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+"""256 MiB: about 2,600 documents of 200 tokens at 128 numbers a token (100 KiB each)."""
+
+ENTRY_OVERHEAD_BYTES = 256
+"""What a key, an array's header and a table entry cost beside the rows."""
+
+
+class MemoryCache:
+    """Document token embeddings in memory; the least recently used go first when the bytes run out.
+
+    Threads may share one. Pickling carries the bound along and leaves the documents behind.
+
+    Example:
+        >>> from laterank import MemoryCache
+        >>> cache = MemoryCache(max_bytes=1_000_000_000)
+        >>> cache.stats().documents
+        0
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """Make an empty cache.
+
+        Raises:
+            InputError: If ``max_bytes`` is no whole number of at least 1.
+        """
+        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+            raise InputError(f"max_bytes is {max_bytes!r}, expected a whole number of at least 1")
+        self.max_bytes = max_bytes
+        self._documents: OrderedDict[bytes, Rows] = OrderedDict()
+        self._bytes = self._hits = self._misses = self._evictions = 0
+        self._lock = threading.Lock()
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
+        """Return each key's rows, read-only, or None. *Shape:* ``(document_tokens, dim)`` each"""
+        with self._lock:
+            found = [self._documents.get(key) for key in keys]
+            for key, rows in zip(keys, found, strict=True):
+                if rows is not None:
+                    self._documents.move_to_end(key)
+            missing = sum(rows is None for rows in found)
+            self._misses += missing
+            self._hits += len(found) - missing
+        return found
+
+    def put_many(self, documents: Mapping[bytes, Rows]) -> None:
+        """Keep documents. *Shape:* ``(document_tokens, dim)`` each; a document larger than the bound is not kept."""
+        kept = {key: _own(rows) for key, rows in documents.items()}
+        with self._lock:
+            for key, rows in kept.items():
+                self._forget(key)
+                if _cost(rows) <= self.max_bytes:
+                    self._documents[key] = rows
+                    self._bytes += _cost(rows)
+            while self._bytes > self.max_bytes:
+                self._forget(next(iter(self._documents)))
+                self._evictions += 1
+
+    def stats(self) -> CacheStats:
+        """Return what it holds and how often it helped."""
+        with self._lock:
+            return CacheStats(
+                len(self._documents), self._bytes, self.max_bytes, self._hits, self._misses, self._evictions
+            )
+
+    def clear(self) -> None:
+        """Forget every document; the counts of hits and misses go on."""
+        with self._lock:
+            self._documents.clear()
+            self._bytes = 0
+
+    def _forget(self, key: bytes) -> None:
+        rows = self._documents.pop(key, None)
+        if rows is not None:
+            self._bytes -= _cost(rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"max_bytes": self.max_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]  # locks do not travel
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MemoryCache:
+        return self  # what it holds is the same for every holder
+
+
+def _cost(rows: Rows) -> int:
+    return rows.nbytes + ENTRY_OVERHEAD_BYTES
+
+
+def _own(rows: Rows) -> Rows:
+    """Return rows that nobody can write to and that keep no larger array alive."""
+    own = np.array(rows, dtype=np.float32, order="C", copy=rows.base is not None or rows.flags.writeable)
+    own.flags.writeable = False
+    return own

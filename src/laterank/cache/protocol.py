@@ -1,0 +1,56 @@
+"""What a cache of document token embeddings must do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CacheStats", "DocumentCache"]
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What a cache holds and how often it helped.
+
+    Attributes:
+        documents: Documents held now.
+        size_bytes: Bytes of their rows.
+        max_bytes: The most bytes it keeps; None for no bound.
+        hits: Look-ups that found a document, since it was made.
+        misses: Look-ups that did not.
+        evictions: Documents dropped for room.
+    """
+
+    documents: int
+    size_bytes: int
+    max_bytes: int | None
+    hits: int
+    misses: int
+    evictions: int
+
+
+@runtime_checkable
+class DocumentCache(Protocol):
+    """Documents' token embeddings, kept by key.
+
+    A key is a digest of the model's fingerprint and the text, so one cache serves many models, and what it holds never
+    goes stale. Implementations must be safe to share between threads. They may forget anything at any time.
+    """
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
+        """Return each key's rows, or None. *Shape:* ``(document_tokens, dim)`` each; the caller must not write to them."""
+
+    def put_many(self, documents: Mapping[bytes, Rows]) -> None:
+        """Keep documents. *Shape:* ``(document_tokens, dim)`` each, float32."""
+
+    def stats(self) -> CacheStats:
+        """Return what it holds and how often it helped."""
+
+    def clear(self) -> None:
+        """Forget every document."""

@@ -1,0 +1,363 @@
+"""Text to token embeddings: batches, the network, projection, mask and normalisation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
+from laterank.encoding.projection import Projection, load_projection
+from laterank.encoding.session import OnnxSession, Provider, usable_cpus
+from laterank.encoding.tokenization import ColbertTokenizer, Tokens
+from laterank.encoding.workers import Workers
+from laterank.errors import EncodingError, InputError, InputTypeError, ModelFormatError
+from laterank.model.config import ColbertConfig
+from laterank.model.files import BUNDLED, ModelFiles, find_model
+
+__all__ = ["ColbertEncoder", "Encoder"]
+
+
+Rows = NDArray[np.float32]
+
+TEXTS_PER_ROUND = 1024
+"""Texts that are tokenised, encoded and given back before the next are looked at."""
+ROW_FORMAT = "1"
+"""Part of the fingerprint: raise it when the same files come to mean other rows."""
+
+
+class Encoder(Protocol):
+    """What a reranker needs of an encoder; an encoder pool or a remote one can stand in."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """A digest of everything that decides a document's rows."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a token embedding."""
+
+    def encode_queries(self, texts: Sequence[str]) -> list[Rows]:
+        """Encode queries, one array each. *Shape:* ``(query_tokens, dim)``"""
+
+    def encode_documents(self, texts: Sequence[str]) -> list[Rows]:
+        """Encode documents, one array each. *Shape:* ``(document_tokens, dim)``"""
+
+
+class ColbertEncoder:
+    """A late-interaction model: text in, one unit-length float32 row per scored token out.
+
+    Threads may share one encoder. The network is loaded at the first use; pickling and copying never carry it along.
+
+    Example:
+        >>> from laterank import ColbertEncoder
+        >>> encoder = ColbertEncoder.from_pretrained()
+        >>> [rows] = encoder.encode_documents(["Mars is called the Red Planet."])
+        >>> rows.shape[1] == encoder.dim
+        True
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        *,
+        dim: int | None = None,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        tokens_per_batch: int | None = None,
+    ) -> None:
+        """Make an encoder of a model on this machine; ``from_pretrained`` finds one by name.
+
+        Args:
+            files: The model.
+            dim: Cut embeddings to this size, for models trained for it (Matryoshka, arXiv 2205.13147); None for all.
+            providers: Execution providers in order of preference; None for the CPU.
+            threads: Threads to use; None for every usable processor.
+            tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
+
+        Raises:
+            InputError: If an argument has a value that cannot work.
+        """
+        for name, value in (("dim", dim), ("threads", threads), ("tokens_per_batch", tokens_per_batch)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} is {value!r}, expected a whole number of at least 1, or None")
+        offered = files.config.matryoshka_dims
+        if dim is not None and dim not in offered and dim != files.config.embedding_size:
+            raise InputError(
+                f"dim is {dim}, but {files.name} was {f'trained for {offered}' if offered else 'not trained to be cut'}; "
+                "leave dim out, or pass config={'matryoshka_dims': (...)} if you know better"
+            )
+        self.files = files
+        self.threads = threads if threads is not None else usable_cpus()
+        self._cut = dim
+        self._session = OnnxSession(files.onnx, providers=providers, threads=self.threads)
+        self._providers = providers
+        self._tokens_per_batch = tokens_per_batch
+        self._workers = Workers(self.threads if self._session.runs_on_cpu else 1)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | PathLike[str] = BUNDLED,
+        *,
+        revision: str | None = None,
+        config: ColbertConfig | Mapping[str, Any] | None = None,
+        onnx_file: str | None = None,
+        quantized: bool | None = None,
+        dim: int | None = None,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        tokens_per_batch: int | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+    ) -> ColbertEncoder:
+        """Find a model by name and make an encoder of it.
+
+        Args:
+            model: ``"bundled"``, a hub id such as ``"answerdotai/answerai-colbert-small-v1"``, or a local folder.
+            revision: A branch, tag or commit of the hub's repository.
+            config: Single settings that correct the model's files, or a ``ColbertConfig`` in place of them.
+            onnx_file: The graph to use, relative to the model.
+            quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
+            dim: Cut embeddings to this size, for models trained for it.
+            providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
+            threads: Threads to use; None for every usable processor.
+            tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
+            cache_dir: The hub's cache; None for the one that ``HF_HOME`` names.
+            local_files_only: Never use the network.
+            token: The hub's access token.
+
+        Raises:
+            ModelNotFoundError: If there is no such model, or it is out of reach.
+            ModelFormatError: If files are missing, broken or contradict each other.
+        """
+        files = find_model(
+            model,
+            config=config,
+            onnx_file=onnx_file,
+            quantized=quantized,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        return cls(files, dim=dim, providers=providers, threads=threads, tokens_per_batch=tokens_per_batch)
+
+    @property
+    def name(self) -> str:
+        """The model's name as it was asked for."""
+        return self.files.name
+
+    @property
+    def config(self) -> ColbertConfig:
+        """The model's settings."""
+        return self.files.config
+
+    @cached_property
+    def dim(self) -> int:
+        """Numbers in a token embedding."""
+        return self._cut or self._full_dim
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """A digest of everything that decides a document's rows: graph, tokenizer, projection, settings, size."""
+        digest = hashlib.blake2b(digest_size=16)
+        for path in (self.files.onnx, *self.files.onnx_data, self.files.tokenizer):
+            digest.update(_file_digest(path))
+        digest.update(self._projection.digest() if self._projection else b"in the graph")
+        settings = {"config": self.config.to_dict(), "cut": self._cut, "format": ROW_FORMAT}
+        digest.update(json.dumps(settings, sort_keys=True).encode())
+        return digest.digest()
+
+    def encode_queries(self, texts: Sequence[str]) -> list[Rows]:
+        """Encode queries.
+
+        Args:
+            texts: One text each.
+
+        Returns:
+            Unit-length rows, expansion included, in the order of ``texts``. *Shape:* ``(query_tokens, dim)`` each
+
+        Raises:
+            InputTypeError: If a text is no string, naming its position.
+            EncodingError: If the model gives NaN or infinite numbers.
+        """
+        return self._encode(check_texts(texts, "queries"), self._tokenizer.queries)
+
+    def encode_documents(self, texts: Sequence[str]) -> list[Rows]:
+        """Encode documents.
+
+        Args:
+            texts: One text each; longer ones than ``config.document_length`` are cut.
+
+        Returns:
+            Unit-length rows without punctuation, in the order of ``texts``. *Shape:* ``(document_tokens, dim)`` each
+
+        Raises:
+            InputTypeError: If a text is no string, naming its position.
+            EncodingError: If the model gives NaN or infinite numbers.
+        """
+        return self._encode(check_texts(texts, "documents"), self._tokenizer.documents)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens the model reads of each document, special tokens and marker included."""
+        return [len(tokens) for tokens in self._tokenizer.documents(check_texts(texts, "documents"))]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "files": self.files,
+            "dim": self._cut,
+            "providers": self._providers,
+            "threads": self.threads,
+            "tokens_per_batch": self._tokens_per_batch,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]  # the session is not carried along but made anew
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ColbertEncoder:
+        return self  # it never changes, and a second network would be a second copy of the weights
+
+    # --- from texts to rows -------------------------------------------------------------------------------------------
+
+    def _encode(self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]]) -> list[Rows]:
+        result: list[Rows] = []
+        for start in range(0, len(texts), TEXTS_PER_ROUND):
+            tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
+            result += self._encode_tokens(tokens)
+        return result
+
+    def _encode_tokens(self, tokens: Sequence[Tokens]) -> list[Rows]:
+        rows: list[Rows | None] = [None] * len(tokens)
+        batches = list(self._batching.plan([len(text) for text in tokens]))
+        encoded = self._workers.map(lambda batch: self._run([tokens[index] for index in batch]), batches)
+        for batch, batch_rows in zip(batches, encoded, strict=True):
+            for index, text_rows in zip(batch, batch_rows, strict=True):
+                rows[index] = text_rows
+        return [text_rows for text_rows in rows if text_rows is not None]
+
+    def _run(self, batch: Sequence[Tokens]) -> list[Rows]:
+        width = max(len(tokens) for tokens in batch)
+        ids = np.zeros((len(batch), width), dtype=np.int64)
+        attention = np.zeros((len(batch), width), dtype=bool)
+        for row, tokens in enumerate(batch):
+            ids[row, : len(tokens)] = tokens.ids
+            attention[row, : len(tokens)] = tokens.attention
+        states = self._session.run(ids, attention)
+        return [self._rows(states[row, : len(tokens)], tokens) for row, tokens in enumerate(batch)]
+
+    def _rows(self, states: Rows, tokens: Tokens) -> Rows:
+        """Keep the scored tokens, project where the graph does not, cut, and scale to unit length."""
+        scored = states if tokens.scored.all() else states[tokens.scored]
+        projection = self._projection_for(states.shape[-1])
+        rows = projection(scored) if projection else scored
+        if self._cut is not None:
+            rows = rows[:, : self._cut]
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        if not np.isfinite(lengths).all():
+            raise EncodingError(
+                f"{self.files.onnx} gave NaN or infinite numbers for a text of {len(tokens)} tokens; "
+                "the graph is broken or overflows in float16: try another onnx_file or quantized=False"
+            )
+        return np.asarray(rows / np.maximum(lengths, 1e-12)[:, None], dtype=np.float32)
+
+    # --- what is loaded once ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _tokenizer(self) -> ColbertTokenizer:
+        return ColbertTokenizer(self.files.tokenizer, self.config)
+
+    @cached_property
+    def _projection(self) -> Projection | None:
+        return load_projection(self.files)
+
+    @cached_property
+    def _batching(self) -> Batching:
+        """Return how texts share runs.
+
+        A graph that quantises activations over the whole batch gets one text a run: a text's rows must never depend on
+        what happens to be beside it.
+        """
+        batching = CPU_BATCHING if self._session.runs_on_cpu else GPU_BATCHING
+        if self._tokens_per_batch is not None:
+            batching = replace(batching, tokens=self._tokens_per_batch)
+        if b"DynamicQuantize" in self.files.onnx.read_bytes():
+            batching = replace(batching, texts=1)
+        return batching
+
+    @cached_property
+    def _full_dim(self) -> int:
+        size = self._session.output_size
+        if size is None:
+            size = self._session.run(np.zeros((1, 2), dtype=np.int64), np.ones((1, 2), dtype=bool)).shape[-1]
+        projection = self._projection_for(size)
+        return projection.out_features if projection else size
+
+    def _projection_for(self, size: int) -> Projection | None:
+        """Decide from the graph's last dimension whether the projection is still to be applied.
+
+        Raises:
+            ModelFormatError: If that size is neither the projection's input nor the embedding's own.
+        """
+        projection, settings = self._projection, self.config
+        wanted = settings.embedding_size or (projection.out_features if projection else size)
+        if projection is not None and projection.out_features != wanted:
+            raise ModelFormatError(
+                f"{self.files.folder}: the projection gives {projection.out_features} numbers a token, the settings say "
+                f'{wanted}; pass config={{"embedding_size": ...}} or correct the files'
+            )
+        if projection is not None and projection.in_features == size:
+            if size != wanted:
+                return projection
+            if settings.projected is None:
+                raise ModelFormatError(
+                    f"{self.files.onnx} gives {size} numbers a token and the projection keeps that size, so nothing tells "
+                    'whether it is in the graph already; pass config={"projected": True or False}'
+                )
+            return None if settings.projected else projection
+        if size == wanted:
+            return None
+        expected = f"{wanted} (projected)" + (
+            f" or {projection.in_features} (before the projection)" if projection else ""
+        )
+        raise ModelFormatError(
+            f"{self.files.onnx} gives {size} numbers a token, expected {expected}; "
+            "add the projection (1_Dense/model.safetensors) to the folder or choose another onnx_file"
+        )
+
+
+def check_texts(texts: Sequence[str], what: str) -> Sequence[str]:
+    """Return the texts if they are texts.
+
+    Raises:
+        InputTypeError: If this is one string, or an item is no string, naming its position.
+    """
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
+        raise InputTypeError(
+            f"{what} is {type(texts).__name__}, expected a sequence of strings, such as a list"
+        )
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputTypeError(f"{what}[{position}] is {type(text).__name__}, expected a string")
+    return texts
+
+
+def _file_digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        digest = hashlib.blake2b(digest_size=16)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()

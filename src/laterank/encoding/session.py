@@ -1,0 +1,258 @@
+"""onnxruntime, and nothing else in the package knows it: token ids in, hidden states out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.errors import EncodingError, InputError, ModelFormatError, ProviderError
+
+__all__ = ["OnnxSession", "Provider", "usable_cpus"]
+
+logger = logging.getLogger(__name__)
+
+Provider = str | tuple[str, Mapping[str, Any]]
+"""An execution provider: ``"cpu"``, ``"cuda"``, any full name, or a name with its options."""
+
+SHORT_NAMES = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+SHORT_NAMES |= {
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+PREFERRED_OUTPUTS = ("token_embeddings", "contextual", "last_hidden_state", "embeddings", "output")
+
+
+def usable_cpus() -> int:
+    """Return how many processors this process may use, which a container or ``taskset`` makes fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A session with what was read off it once."""
+
+    session: Any
+    inputs: tuple[tuple[str, str], ...]
+    output: str
+    output_size: int | None
+    process: int
+
+
+class OnnxSession:
+    """One graph, loaded at its first use, shared by threads, loaded anew in a forked process.
+
+    ``run`` may be called from many threads at once: onnxruntime releases the interpreter's lock and a run keeps no state
+    in the session.
+    """
+
+    def __init__(
+        self, path: Path, *, providers: Sequence[Provider] | None = None, threads: int | None = None
+    ) -> None:
+        """Remember what to load.
+
+        Args:
+            path: The ``.onnx`` file.
+            providers: Execution providers in order of preference; None for the CPU.
+            threads: Threads of one run; None for every usable processor.
+        """
+        self._path = path
+        self._providers = None if providers is None else tuple(providers)
+        self._threads = threads if threads is not None else usable_cpus()
+        self._loaded: _Loaded | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def runs_on_cpu(self) -> bool:
+        """Whether the CPU does the work, so that small batches on several threads pay."""
+        return all(name == SHORT_NAMES["cpu"] for name, _ in self._wanted_providers())
+
+    @property
+    def output_size(self) -> int | None:
+        """The last dimension of the output, where the graph declares it."""
+        return self._ready().output_size
+
+    def run(self, ids: NDArray[np.int64], attention: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Run the network.
+
+        Args:
+            ids: *Shape:* ``(batch, tokens)``
+            attention: *Shape:* ``(batch, tokens)``
+
+        Returns:
+            Hidden states, or token embeddings where the graph is projected. *Shape:* ``(batch, tokens, size)``
+
+        Raises:
+            ProviderError: If onnxruntime or a provider is missing.
+            ModelFormatError: If the graph is broken or of an unknown kind.
+            EncodingError: If the run fails.
+        """
+        loaded = self._ready()
+        feed = {name: _input(name, kind, ids, attention) for name, kind in loaded.inputs}
+        try:
+            (states,) = loaded.session.run([loaded.output], feed)
+        except Exception as error:  # onnxruntime's own exceptions share no narrower base
+            raise EncodingError(f"{self._path} failed on a batch of shape {ids.shape}: {error}") from error
+        if states.ndim != 3 or states.shape[:2] != ids.shape:
+            raise ModelFormatError(
+                f'{self._path}: output "{loaded.output}" has shape {states.shape}, expected {(*ids.shape, "size")}'
+            )
+        return np.asarray(states, dtype=np.float32)
+
+    def _ready(self) -> _Loaded:
+        loaded = self._loaded
+        if loaded is not None and loaded.process == os.getpid():
+            return loaded
+        if (
+            loaded is not None
+        ):  # after a fork: the parent's threads are not here, and its lock may be held for ever
+            _ABANDONED.append(loaded)
+            self._lock = threading.Lock()
+            self._loaded = None
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> _Loaded:
+        onnxruntime = _import_onnxruntime()
+        if not self._path.is_file():
+            raise ModelFormatError(f"{self._path} is missing; download or copy the model again")
+        providers = self._available_providers(onnxruntime)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Idle threads that spin cost four times the processor time of the work itself.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(self._path, options, providers=providers)
+        except Exception as error:  # onnxruntime's own exceptions share no narrower base
+            raise ModelFormatError(
+                f"{self._path} cannot be loaded by onnxruntime {onnxruntime.__version__}: {error}"
+            ) from error
+        self._refuse_fallback(session.get_providers())
+        name, size = _choose_output(self._path, session.get_outputs())
+        return _Loaded(session, _known_inputs(self._path, session.get_inputs()), name, size, os.getpid())
+
+    def _wanted_providers(self) -> list[tuple[str, Mapping[str, Any]]]:
+        wanted: list[tuple[str, Mapping[str, Any]]] = []
+        for provider in self._providers or ("cpu",):
+            name, options = provider if isinstance(provider, tuple) else (provider, {})
+            if not isinstance(name, str):
+                raise InputError(
+                    f'providers holds {provider!r}, expected a name such as "cuda" or (name, options)'
+                )
+            wanted.append((SHORT_NAMES.get(name.lower(), name), options))
+        return wanted
+
+    def _available_providers(self, onnxruntime: Any) -> list[tuple[str, dict[str, Any]]]:
+        wanted = [(name, dict(options)) for name, options in self._wanted_providers()]
+        available = onnxruntime.get_available_providers()
+        missing = [name for name, _ in wanted if name not in available]
+        if missing:
+            raise ProviderError(
+                f"onnxruntime {onnxruntime.__version__} has no {', '.join(missing)}, only {', '.join(available)}; "
+                + _how_to_install()
+            )
+        return wanted
+
+    def _refuse_fallback(self, came_up: Sequence[str]) -> None:
+        """Raise where onnxruntime quietly went on without a provider that was asked for."""
+        missing = [name for name, _ in self._wanted_providers() if name not in came_up]
+        if missing:
+            raise ProviderError(
+                f"{', '.join(missing)} was asked for and did not come up (onnxruntime fell back to {', '.join(came_up)}); "
+                "check the driver and the CUDA and cuDNN versions that this onnxruntime needs, or pass providers=None"
+            )
+
+
+_ABANDONED: list[_Loaded] = []
+"""Sessions inherited over a fork: ending one would wait for threads that only the parent has."""
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ProviderError(f"onnxruntime cannot be imported ({error}); {_how_to_install()}") from error
+    if not hasattr(onnxruntime, "InferenceSession"):  # what an uninstall of one of two builds leaves behind
+        raise ProviderError(f"onnxruntime is installed in part; {_how_to_install()}")
+    return onnxruntime
+
+
+def _how_to_install() -> str:
+    """Say how to get a working onnxruntime, knowing that its builds overwrite each other's files."""
+    builds = [
+        name
+        for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+        if _installed(name)
+    ]
+    if len(builds) > 1:
+        return f"{' and '.join(builds)} are both installed and overwrite each other: uninstall all of them, then install one"
+    return (
+        'install one build: "pip install onnxruntime" for the CPU, or '
+        '"pip uninstall -y onnxruntime && pip install onnxruntime-gpu" for CUDA'
+    )
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _known_inputs(path: Path, inputs: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    unknown = [node.name for node in inputs if node.name not in KNOWN_INPUTS]
+    if unknown:
+        raise ModelFormatError(
+            f"{path} has the inputs {', '.join(unknown)}, expected only {', '.join(KNOWN_INPUTS)}"
+        )
+    wrong = [
+        f"{node.name}: {node.type}" for node in inputs if node.type not in ("tensor(int64)", "tensor(int32)")
+    ]
+    if wrong:
+        raise ModelFormatError(f"{path} has inputs of types that are not int64 or int32: {', '.join(wrong)}")
+    return tuple((node.name, node.type) for node in inputs)
+
+
+def _choose_output(path: Path, outputs: Sequence[Any]) -> tuple[str, int | None]:
+    """Choose the output with one row a token, and its size where the graph declares it."""
+    by_token = {node.name: node for node in outputs if len(node.shape or ()) == 3 and "float" in node.type}
+    if not by_token:
+        shapes = ", ".join(f"{node.name} {node.shape}" for node in outputs)
+        raise ModelFormatError(
+            f"{path} has no output of shape (batch, tokens, size), only {shapes}: it is no token encoder"
+        )
+    name = next((name for name in PREFERRED_OUTPUTS if name in by_token), next(iter(by_token)))
+    size = by_token[name].shape[2]
+    return name, size if isinstance(size, int) else None
+
+
+def _input(name: str, kind: str, ids: NDArray[np.int64], attention: NDArray[np.bool_]) -> NDArray[Any]:
+    dtype = np.int64 if kind == "tensor(int64)" else np.int32
+    if name == "input_ids":
+        return ids.astype(dtype, copy=False)
+    if name == "attention_mask":
+        return attention.astype(dtype)
+    if name == "token_type_ids":
+        return np.zeros(ids.shape, dtype=dtype)
+    return np.tile(np.arange(ids.shape[1], dtype=dtype), (len(ids), 1))

@@ -1,0 +1,263 @@
+"""Text to token ids: markers, expansion, truncation and the scoring mask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.errors import ModelFormatError
+from laterank.model.config import ColbertConfig
+from laterank.model.dialects import read_json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["ColbertTokenizer", "Tokens"]
+
+Ids = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+CHARACTERS_PER_TOKEN = 12
+"""A first guess, far above what text has, of how much of a huge text the tokenizer must see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One tokenised text.
+
+    Attributes:
+        ids: What the network reads. *Shape:* ``(tokens,)``
+        attention: Which tokens the network attends to; False only for unattended expansion. *Shape:* ``(tokens,)``
+        scored: Which tokens give a row; False for the skiplist. *Shape:* ``(tokens,)``
+        truncated: Whether text was cut off.
+    """
+
+    ids: Ids
+    attention: Mask
+    scored: Mask
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class ColbertTokenizer:
+    """A model's tokenizer with the markers, the expansion and the skiplist of its config.
+
+    The underlying tokenizer is set up once and only read afterwards, so threads may share it: switching padding or
+    truncation per call is how peers get wrong lengths under load.
+    """
+
+    def __init__(self, path: Path, config: ColbertConfig) -> None:
+        """Load ``tokenizer.json`` and look up every token that the config names.
+
+        Raises:
+            ModelFormatError: If the file is broken or lacks a marker or the mask token.
+        """
+        self._config = config
+        self._path = path
+        self._tokenizer = _load(path, config)
+        before, after = self._special_ids()
+        self._query_head = _with_marker(before, self._marker_id("query"))
+        self._document_head = _with_marker(before, self._marker_id("document"))
+        self._tail = after
+        self._has_start_token = bool(before)
+        self._expansion_id = self._find_expansion_id()
+        self._skiplist = np.array(sorted(self._find_skiplist()), dtype=np.int64)
+
+    def queries(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise queries.
+
+        ``[CLS] [Q] tokens [SEP] [MASK] ... [MASK]`` (ColBERT, arXiv 2004.12832, section 3.2): the mask tokens that
+        fill a query up to ``query_length`` are scored like its own words.
+        """
+        config = self._config
+        longest = (
+            config.query_length
+            if config.query_expansion != "min"
+            else config.max_query_length or config.max_length
+        )
+        if longest is not None:
+            longest = max(longest, config.query_length)
+        prompted = [config.query_prompt + text for text in texts]
+        return [
+            self._expanded(ids, cut=cut)
+            for ids, cut in self._truncated(prompted, head=self._query_head, longest=longest)
+        ]
+
+    def documents(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise documents: ``[CLS] [D] tokens [SEP]``, at most ``document_length``, punctuation unscored."""
+        prompted = [self._config.document_prompt + text for text in texts]
+        pieces = self._truncated(prompted, head=self._document_head, longest=self._config.document_length)
+        return [
+            Tokens(ids, np.ones(len(ids), dtype=bool), self._document_mask(ids), truncated=cut)
+            for ids, cut in pieces
+        ]
+
+    # --- text to ids --------------------------------------------------------------------------------------------------
+
+    def _truncated(self, texts: Sequence[str], *, head: Ids, longest: int | None) -> list[tuple[Ids, bool]]:
+        """Tokenise, cutting the text's own tokens so that marker and separator stay."""
+        room = None if longest is None else longest - len(head) - len(self._tail)
+        result = []
+        for pieces in self._pieces(texts, room):
+            kept = np.array(pieces[:room], dtype=np.int64)
+            result.append((np.concatenate([head, kept, self._tail]), len(kept) < len(pieces)))
+        return result
+
+    def _pieces(self, texts: Sequence[str], room: int | None) -> list[list[int]]:
+        """Return each text's token ids without special tokens; of a huge text, more than ``room`` of them but not all."""
+        if self._config.do_lower_case:
+            texts = [text.lower() for text in texts]
+        texts = [_mended(text) for text in texts]
+        heads = [_head(text, room) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(heads, add_special_tokens=False)
+        pieces: list[list[int]] = [encoding.ids for encoding in encodings]
+        for index, head in enumerate(heads):
+            if len(head) < len(texts[index]) and room is not None and len(pieces[index]) < 2 * room:
+                pieces[index] = self._tokenizer.encode(
+                    texts[index], add_special_tokens=False
+                ).ids  # few, long tokens
+        return pieces
+
+    def _expanded(self, ids: Ids, *, cut: bool) -> Tokens:
+        missing = max(0, self._config.query_length - len(ids)) if self._expansion_id is not None else 0
+        attention = np.ones(len(ids) + missing, dtype=bool)
+        scored = attention.copy()
+        if missing:
+            ids = np.concatenate([ids, np.full(missing, self._expansion_id, dtype=np.int64)])
+            attention[-missing:] = self._config.attend_to_expansion_tokens
+        if self._config.skip_query:
+            own = len(ids) - missing
+            scored[:own] &= ~np.isin(ids[:own], self._skiplist)
+        self._drop_start(scored)
+        return Tokens(ids, attention, scored, truncated=cut)
+
+    def _document_mask(self, ids: Ids) -> Mask:
+        scored: Mask = ~np.isin(ids, self._skiplist)
+        if self._config.keep_only_token_ids is not None:
+            scored &= np.isin(ids, np.array(self._config.keep_only_token_ids, dtype=np.int64))
+        self._drop_start(scored)
+        return scored
+
+    def _drop_start(self, scored: Mask) -> None:
+        if self._config.drop_start_token and self._has_start_token:
+            scored[0] = False
+
+    # --- looking tokens up --------------------------------------------------------------------------------------------
+
+    def _special_ids(self) -> tuple[Ids, Ids]:
+        """Return the ids that the tokenizer puts before and after a text."""
+        encoding = self._tokenizer.encode("a")
+        ids, special = (
+            np.array(encoding.ids, dtype=np.int64),
+            np.array(encoding.special_tokens_mask, dtype=bool),
+        )
+        own = np.flatnonzero(~special)
+        if not len(own):
+            raise ModelFormatError(
+                f'{self._path} makes no token of the text "a"; save the model\'s fast tokenizer again'
+            )
+        return ids[: own[0]], ids[own[-1] + 1 :]
+
+    def _marker_id(self, side: str) -> int | None:
+        name, given = f"{side}_prefix", getattr(self._config, f"{side}_prefix_id")
+        marker = getattr(self._config, name)
+        found = self._tokenizer.token_to_id(marker) if marker else None
+        if given is not None and found is not None and found != given:
+            raise ModelFormatError(
+                f'{self._path} gives "{name}" {marker!r} the id {found}, the settings say {given}; '
+                f'pass config={{"{name}_id": {found}}} or correct the files'
+            )
+        if marker and found is None and given is None:
+            raise ModelFormatError(
+                f'{self._path} lacks the token {marker!r} that "{name}" names; '
+                f'pass config={{"{name}": "..."}} with a token that it has, or "{name}_id"'
+            )
+        if given is not None and not 0 <= given < self._tokenizer.get_vocab_size():
+            raise ModelFormatError(
+                f'"{name}_id" is {given}, but {self._path} has {self._tokenizer.get_vocab_size()} tokens'
+            )
+        return found if given is None else given
+
+    def _find_expansion_id(self) -> int | None:
+        config = self._config
+        if config.query_expansion == "none":
+            return None
+        if config.expansion_token is None and config.expansion_token_id is not None:
+            return config.expansion_token_id
+        token = config.expansion_token or _mask_token(self._path.parent)
+        found = self._tokenizer.token_to_id(token) if token else None
+        if found is None:
+            raise ModelFormatError(
+                f"{self._path} has no mask token{f' {token!r}' if token else ''}, which queries are expanded with; "
+                'pass config={"expansion_token": "..."} or config={"query_expansion": "none"}'
+            )
+        return int(found)
+
+    def _find_skiplist(self) -> set[int]:
+        """Return the token ids of the skiplist's words, on byte-level vocabularies with their leading-space variants."""
+        tokenizer = self._tokenizer
+        byte_level = tokenizer.token_to_id("Ġ") is not None
+        ids: set[int] = set()
+        for word in self._config.skiplist_words:
+            if self._config.skiplist_match == "first_piece":
+                ids.update(tokenizer.encode(word, add_special_tokens=False).ids[:1])
+            variants = [f"Ġ{word}"] if byte_level else []
+            variants += [word] if self._config.skiplist_match == "token" else []
+            ids.update(found for token in variants if (found := tokenizer.token_to_id(token)) is not None)
+        return ids
+
+
+def _load(path: Path, config: ColbertConfig) -> Tokenizer:
+    """Load a tokenizer that reads ``[MASK]`` or a marker in a user's text as text, without padding or truncation."""
+    from tokenizers import Tokenizer
+
+    raw: dict[str, Any] = read_json(path)
+    raw["padding"] = raw["truncation"] = None
+    markers = {config.query_prefix, config.document_prefix, config.expansion_token}
+    for token in raw.get("added_tokens", []):
+        if token.get("content") in markers:
+            token["special"] = True
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(raw))
+    except Exception as error:  # the library raises bare Exception
+        raise ModelFormatError(f"{path} is no tokenizer that can be loaded: {error}") from error
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _mask_token(folder: Path) -> str | None:
+    """Return the mask token that the tokenizer's own files name."""
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        token = read_json(folder / name).get("mask_token") if (folder / name).is_file() else None
+        if token:
+            return str(token["content"]) if isinstance(token, dict) else str(token)
+    return None
+
+
+def _with_marker(before: Ids, marker: int | None) -> Ids:
+    return before if marker is None else np.append(before, marker)
+
+
+def _mended(text: str) -> str:
+    """Replace lone surrogates, which have no UTF-8 form and stop the tokenizer."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _head(text: str, room: int | None) -> str:
+    """Cut a huge text where a word ends, so that a megabyte costs no more than what the model can read."""
+    if room is None or len(text) <= (most := room * CHARACTERS_PER_TOKEN):
+        return text
+    end = max(text.rfind(" ", 0, most), text.rfind("\n", 0, most))
+    return text[:end] if end > 0 else text[:most]

@@ -1,0 +1,1 @@
+"""A ColBERT model on disk or on the hub."""

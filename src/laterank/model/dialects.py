@@ -1,0 +1,309 @@
+"""The four ways in which ColBERT models keep their settings on disk, each read into the names of ``ColbertConfig``.
+
+A folder may speak several dialects at once (answerai-colbert-small-v1 speaks two). The first in ``DIALECTS`` that it
+speaks leads, the others fill in what it leaves open, and where two disagree nothing is guessed: that is an error,
+settled by the caller's ``config=`` or by the registry.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from laterank.errors import ModelFormatError
+from laterank.model.config import ColbertConfig, build_config, check_settings
+
+__all__ = ["DIALECTS", "Dialect", "read_config", "read_json"]
+
+Settings = dict[str, Any]
+
+CONTRADICTABLE = (
+    "query_prefix",
+    "document_prefix",
+    "query_length",
+    "document_length",
+    "attend_to_expansion_tokens",
+    "embedding_size",
+)
+"""What two dialects must agree on. Expansion is not among them: the LightOn exporter writes
+``do_query_expansion: false`` whatever the model was trained with, so it counts only where nothing else speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One layout: the file by which it is known, and how its settings are read."""
+
+    name: str
+    file: str
+    speaks: Callable[[Path], bool]
+    read: Callable[[Path], Settings]
+
+
+def read_config(
+    folder: Path, *, registered: Mapping[str, Any] | None = None, given: Mapping[str, Any] | None = None
+) -> ColbertConfig:
+    """Read a model folder's settings, whichever of the four dialects it speaks.
+
+    Args:
+        folder: The model's local folder.
+        registered: What the registry knows better than the files.
+        given: What the caller knows better than both.
+
+    Raises:
+        ModelFormatError: If no dialect is recognised, a setting is missing, or two files contradict each other.
+        InputError: If ``given`` has an unknown name or a wrong value.
+    """
+    check_settings(given or {})
+    certain = {**(registered or {}), **(given or {})}
+    spoken = [dialect for dialect in DIALECTS if (folder / dialect.file).is_file() and dialect.speaks(folder)]
+    if not spoken and not {"query_prefix", "document_prefix", "query_length", "document_length"} <= set(
+        certain
+    ):
+        tried = "; ".join(f"{dialect.name}: {dialect.file}" for dialect in DIALECTS)
+        raise ModelFormatError(
+            f"{folder} has the settings of no known dialect (looked for {tried}); pass config=ColbertConfig(...)"
+        )
+    settings: Settings = {"max_length": _max_positions(folder)}
+    read = [(dialect, dialect.read(folder)) for dialect in spoken]
+    _refuse_contradictions(read, certain)
+    for _, found in reversed(read):
+        settings.update(found)
+    source = " and ".join(str(folder / dialect.file) for dialect in spoken) or f"config= for {folder}"
+    return build_config(settings | certain, source=source)
+
+
+def read_json(path: Path, *, expected: type = dict) -> Any:
+    """Read a JSON file whose outermost value is known, so that a broken file is named.
+
+    Raises:
+        ModelFormatError: If the file is unreadable, is not JSON or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelFormatError(
+            f"{path} cannot be read as JSON: {error}; download or copy it again"
+        ) from error
+    if not isinstance(content, expected):
+        raise ModelFormatError(
+            f"{path} holds a JSON {type(content).__name__}, expected a {expected.__name__}"
+        )
+    return content
+
+
+def _refuse_contradictions(read: list[tuple[Dialect, Settings]], certain: Mapping[str, Any]) -> None:
+    for name in CONTRADICTABLE:
+        said = [(dialect.file, found[name]) for dialect, found in read if found.get(name) is not None]
+        if name not in certain and any(value != said[0][1] for _, value in said):
+            versions = ", ".join(f"{file} says {value!r}" for file, value in said)
+            raise ModelFormatError(
+                f'the files contradict each other on "{name}": {versions}; pass config={{"{name}": ...}}'
+            )
+
+
+def _max_positions(folder: Path) -> int | None:
+    """Read how many positions the network has; XLM-R's first ones are taken by its padding offset."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return None
+    network = read_json(path)
+    positions = network.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions < 1:
+        return None
+    if "roberta" in str(network.get("model_type", "")):
+        positions -= int(network.get("pad_token_id") or 0) + 1
+    return positions
+
+
+def _take(raw: Mapping[str, Any], names: Mapping[str, str]) -> Settings:
+    """Pick the settings that a file does give, under our names."""
+    return {ours: raw[theirs] for theirs, ours in names.items() if raw.get(theirs) is not None}
+
+
+# --- PyLate -----------------------------------------------------------------------------------------------------------
+
+_SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
+
+
+def _is_pylate(folder: Path) -> bool:
+    raw = read_json(folder / _SENTENCE_TRANSFORMERS)
+    return "query_prefix" in raw or "document_prefix" in raw
+
+
+def _read_pylate(folder: Path) -> Settings:
+    raw = read_json(folder / _SENTENCE_TRANSFORMERS)
+    settings = _take(
+        raw,
+        {
+            "query_length": "query_length",
+            "document_length": "document_length",
+            "attend_to_expansion_tokens": "attend_to_expansion_tokens",
+            "skiplist_words": "skiplist_words",
+        },
+    )
+    for name in ("query_prefix", "document_prefix"):
+        if name in raw:
+            settings[name] = raw[name] or None  # PyLate's "" means no marker
+    # An absent key means yes: PyLate always expanded before it had the key.
+    settings["query_expansion"] = "none" if raw.get("do_query_expansion") is False else "fixed"
+    if settings["query_expansion"] == "none":
+        settings["attend_to_expansion_tokens"] = False
+    prompts = raw.get("prompts") or {}
+    settings["query_prompt"] = (prompts.get("query") or "").removeprefix(settings.get("query_prefix") or "")
+    settings["document_prompt"] = (prompts.get("document") or "").removeprefix(
+        settings.get("document_prefix") or ""
+    )
+    settings["do_lower_case"] = _lower_cases(folder)
+    settings["skiplist_match"] = "token"
+    return settings
+
+
+def _lower_cases(folder: Path) -> bool:
+    path = folder / "sentence_bert_config.json"
+    return bool(read_json(path).get("do_lower_case")) if path.is_file() else False
+
+
+# --- sentence-transformers 6 MultiVectorEncoder -----------------------------------------------------------------------
+
+
+def _is_multi_vector_encoder(folder: Path) -> bool:
+    raw = read_json(folder / _SENTENCE_TRANSFORMERS)
+    return not _is_pylate(folder) and (
+        raw.get("model_type") == "MultiVectorEncoder" or bool(_mask_config(folder))
+    )
+
+
+def _mask_config(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob("*_MultiVectorMask/config.json"))), None)
+
+
+def _read_multi_vector_encoder(folder: Path) -> Settings:
+    prompts = read_json(folder / _SENTENCE_TRANSFORMERS).get("prompts") or {}
+    transformer_file = folder / "sentence_bert_config.json"
+    transformer = read_json(transformer_file) if transformer_file.is_file() else {}
+    added_tokens = _added_tokens(folder)
+    settings: Settings = {"do_lower_case": bool(transformer.get("do_lower_case"))}
+    document_prompt = next(
+        (prompts[name] for name in ("document", "passage", "corpus") if prompts.get(name)), ""
+    )
+    settings["query_prefix"], settings["query_prompt"] = _split_marker(
+        prompts.get("query") or "", added_tokens
+    )
+    settings["document_prefix"], settings["document_prompt"] = _split_marker(document_prompt, added_tokens)
+    limit = transformer.get("max_seq_length") or _tokenizer_limit(folder)
+    settings |= _take(
+        {"document_length": transformer.get("document_length") or limit},
+        {"document_length": "document_length"},
+    )
+    expansion = transformer.get("query_expansion")
+    if expansion is None:
+        settings["query_expansion"] = "none"
+        settings |= _take(
+            {"query_length": transformer.get("query_length") or limit}, {"query_length": "query_length"}
+        )
+    else:
+        settings |= _take(expansion, {"strategy": "query_expansion", "attend": "attend_to_expansion_tokens"})
+        settings |= _take(expansion, {"length": "query_length", "token": "expansion_token"})
+        settings |= _take({"most": transformer.get("query_length") or limit}, {"most": "max_query_length"})
+    return settings | _read_mask(folder)
+
+
+def _read_mask(folder: Path) -> Settings:
+    path = _mask_config(folder)
+    raw = read_json(path) if path else {}
+    settings = _take(raw, {"keep_only_token_ids": "keep_only_token_ids"})
+    tasks = raw.get("skiplist_tasks") or ["document"]
+    words = raw.get("skiplist_words") or []
+    return settings | {
+        "skiplist_words": words if "document" in tasks else [],
+        "skip_query": "query" in tasks,
+        "skiplist_match": "token",
+    }
+
+
+def _added_tokens(folder: Path) -> list[str]:
+    raw = read_json(folder / "tokenizer.json")
+    return sorted((token["content"] for token in raw.get("added_tokens", [])), key=len, reverse=True)
+
+
+def _split_marker(prompt: str, added_tokens: list[str]) -> tuple[str | None, str]:
+    """Split the marker token off a prompt: this dialect writes both as one text."""
+    marker = next((token for token in added_tokens if prompt.startswith(token)), None)
+    return marker, prompt[len(marker or "") :]
+
+
+def _tokenizer_limit(folder: Path) -> int | None:
+    path = folder / "tokenizer_config.json"
+    limit = read_json(path).get("model_max_length") if path.is_file() else None
+    return (
+        limit if isinstance(limit, int) and limit < 1_000_000 else None
+    )  # transformers writes 1e30 for "none"
+
+
+# --- LightOn / next-plaid ---------------------------------------------------------------------------------------------
+
+
+def _read_lighton(folder: Path) -> Settings:
+    raw = read_json(folder / "onnx_config.json")
+    names = (
+        "query_prefix",
+        "document_prefix",
+        "query_prefix_id",
+        "document_prefix_id",
+        "query_length",
+        "document_length",
+        "attend_to_expansion_tokens",
+        "skiplist_words",
+        "do_lower_case",
+    )
+    settings = _take(raw, {name: name for name in names})
+    settings |= _take(raw, {"embedding_dim": "embedding_size", "mask_token_id": "expansion_token_id"})
+    for name in ("query_prefix", "document_prefix"):
+        if name in raw:
+            settings[name] = raw[name] or None
+    if "do_query_expansion" not in raw:
+        raise ModelFormatError(
+            f'{folder / "onnx_config.json"} lacks "do_query_expansion"; pass config={{"query_expansion": "fixed" or "none"}}'
+        )
+    settings["query_expansion"] = "fixed" if raw["do_query_expansion"] else "none"
+    settings["skiplist_match"] = "token"
+    return settings
+
+
+# --- Stanford (colbert-ai) --------------------------------------------------------------------------------------------
+
+
+def _read_stanford(folder: Path) -> Settings:
+    raw = read_json(folder / "artifact.metadata")
+    settings = _take(
+        raw,
+        {
+            "query_token_id": "query_prefix",
+            "doc_token_id": "document_prefix",
+            "query_maxlen": "query_length",
+            "doc_maxlen": "document_length",
+            "attend_to_mask_tokens": "attend_to_expansion_tokens",
+            "dim": "embedding_size",
+        },
+    )
+    settings["skiplist_words"] = list(string.punctuation) if raw.get("mask_punctuation", True) else []
+    settings["skiplist_match"] = "first_piece"
+    settings["query_expansion"] = "fixed"  # colbert-ai has no other way
+    return settings
+
+
+DIALECTS: tuple[Dialect, ...] = (
+    Dialect("PyLate", _SENTENCE_TRANSFORMERS, _is_pylate, _read_pylate),
+    Dialect(
+        "sentence-transformers MultiVectorEncoder",
+        _SENTENCE_TRANSFORMERS,
+        _is_multi_vector_encoder,
+        _read_multi_vector_encoder,
+    ),
+    Dialect("LightOn", "onnx_config.json", lambda folder: True, _read_lighton),
+    Dialect("Stanford", "artifact.metadata", lambda folder: True, _read_stanford),
+)

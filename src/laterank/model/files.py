@@ -1,0 +1,245 @@
+"""Which of a model's files are needed, and what they come to once they are on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from laterank.errors import InputTypeError, ModelFormatError
+from laterank.model import hub
+from laterank.model.config import ColbertConfig
+from laterank.model.dialects import DIALECTS, read_config, read_json
+from laterank.model.registry import KnownModel, known_model
+
+__all__ = ["BUNDLED", "ModelFiles", "find_model"]
+
+logger = logging.getLogger(__name__)
+
+BUNDLED = "bundled"
+"""The name of the model inside the wheel."""
+
+FULL_PRECISION = ("onnx/model.onnx", "model.onnx", "vespa_colbert.onnx")
+QUANTIZED = (
+    "model_int8.onnx",
+    "onnx/model_int8.onnx",
+    "model_quantized.onnx",
+    "onnx/model_quantized.onnx",
+    "onnx/model_qint8_avx512_vnni.onnx",
+    "onnx/model_qint8_avx512.onnx",
+    "onnx/model_quint8_avx2.onnx",
+    "onnx/model_qint8_arm64.onnx",
+)
+"""Looked for in this order, after what the registry says."""
+
+_SETTINGS_FILES = (
+    *dict.fromkeys(dialect.file for dialect in DIALECTS),
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model on this machine: its settings and the paths of what has to be loaded.
+
+    Attributes:
+        name: What the caller asked for.
+        folder: Where the files lie.
+        config: The model's settings.
+        onnx: The graph.
+        onnx_data: The files beside it with weights that one file cannot hold.
+        tokenizer: ``tokenizer.json``.
+        dense: Folders of the projection's layers, in order; empty where there are none.
+        linear: A checkpoint whose ``linear.weight`` is the projection (Stanford); None where there is none.
+        revision: The hub's commit; None for a local folder.
+    """
+
+    name: str
+    folder: Path
+    config: ColbertConfig
+    onnx: Path
+    tokenizer: Path
+    onnx_data: tuple[Path, ...] = ()
+    dense: tuple[Path, ...] = ()
+    linear: Path | None = None
+    revision: str | None = None
+
+
+def find_model(
+    model: str | PathLike[str] = BUNDLED,
+    *,
+    config: ColbertConfig | Mapping[str, Any] | None = None,
+    onnx_file: str | None = None,
+    quantized: bool | None = None,
+    revision: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> ModelFiles:
+    """Find a model by name, and download it where that is needed and allowed.
+
+    Args:
+        model: ``"bundled"``, a hub id such as ``"answerdotai/answerai-colbert-small-v1"``, or a local folder.
+        config: Single settings that correct the model's files, or a ``ColbertConfig`` in place of them.
+        onnx_file: The graph to use, relative to the model; None for the first that is there, full precision first.
+        quantized: True for the INT8 graph, False for full precision, None for whatever is there.
+        revision: A branch, tag or commit of the hub's repository.
+        cache_dir: The hub's cache; None for the one that ``HF_HOME`` and its kin name.
+        local_files_only: Never use the network.
+        token: The hub's access token; None for the one that ``HF_TOKEN`` or a login gives.
+
+    Raises:
+        ModelNotFoundError: If there is no such model, or it is out of reach.
+        ModelFormatError: If files are missing, broken or contradict each other.
+    """
+    if not isinstance(model, (str, PathLike)):
+        raise InputTypeError(
+            f"model is {type(model).__name__}, expected a hub id, a folder's path or {BUNDLED!r}"
+        )
+    if config is not None and not isinstance(config, (ColbertConfig, Mapping)):
+        raise InputTypeError(
+            f"config is {type(config).__name__}, expected a ColbertConfig or a mapping of settings"
+        )
+    name = fspath(model)
+    known = known_model(name)
+
+    graph, names = "", tuple[str, ...]()
+
+    def choose(available: Sequence[str]) -> list[str]:
+        nonlocal graph, names
+        names = tuple(available)
+        graph = choose_onnx(names, name=name, known=known, onnx_file=onnx_file, quantized=quantized)
+        return needed_files(names, graph, known=known)
+
+    source = Path(__file__).parent / BUNDLED if name == BUNDLED else model
+    resolved = hub.resolve(
+        source, choose, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+    )
+    data = external_data(names, graph)
+    onnx = (
+        hub.plain_copy_for_external_data(resolved.folder / graph, data) if data else resolved.folder / graph
+    )
+    checkpoint = resolved.folder / "model.safetensors"
+    if not isinstance(config, ColbertConfig):
+        config = read_config(resolved.folder, registered=known.settings if known else None, given=config)
+    if known and not known.commercial_use:
+        _log_once(f"{name} is licensed under {known.licence}: no commercial use")
+    return ModelFiles(
+        name=name,
+        folder=resolved.folder,
+        config=config,
+        onnx=onnx,
+        onnx_data=tuple(onnx.parent / Path(name).name for name in data),
+        tokenizer=resolved.folder / "tokenizer.json",
+        dense=dense_folders(resolved.folder),
+        linear=checkpoint if checkpoint.is_file() else None,
+        revision=resolved.revision,
+    )
+
+
+def choose_onnx(
+    names: Sequence[str],
+    *,
+    name: str,
+    known: KnownModel | None,
+    onnx_file: str | None,
+    quantized: bool | None,
+) -> str:
+    """Choose the graph among a model's files.
+
+    Raises:
+        ModelFormatError: If none fits, naming what was looked for and what is there.
+    """
+    graphs = [file for file in names if file.endswith(".onnx")]
+    if onnx_file is not None:
+        wanted: tuple[str, ...] = (onnx_file,)
+    else:
+        full = ((known.onnx_file,) if known and known.onnx_file else ()) + FULL_PRECISION
+        small = ((known.quantized_file,) if known and known.quantized_file else ()) + QUANTIZED
+        wanted = full + small if quantized is None else small if quantized else full
+    for candidate in dict.fromkeys(wanted):
+        if candidate in graphs:
+            return candidate
+    there = (
+        f"it has {', '.join(graphs)}; pass onnx_file="
+        if graphs
+        else "it has no .onnx file at all; export one"
+    )
+    raise ModelFormatError(
+        f"{name} has none of {', '.join(dict.fromkeys(wanted))} (quantized={quantized}); {there}"
+    )
+
+
+def external_data(names: Sequence[str], graph: str) -> list[str]:
+    """Return the files in which a graph too large for one file keeps its weights (``model.onnx_data`` and the like)."""
+    return [name for name in names if name != graph and name.startswith((f"{graph}_", f"{graph}."))]
+
+
+def needed_files(names: Sequence[str], graph: str, *, known: KnownModel | None = None) -> list[str]:
+    """Return the files that loading needs, out of all that a repository has.
+
+    Raises:
+        ModelFormatError: If the tokenizer is not among them.
+    """
+    if "tokenizer.json" not in names:
+        raise ModelFormatError(
+            "the model has no tokenizer.json (a vocab.txt or a SentencePiece model alone is not enough); "
+            "save its fast tokenizer into the folder: AutoTokenizer.from_pretrained(...).save_pretrained(folder)"
+        )
+    settings = [name for name in _SETTINGS_FILES if name in names]
+    modules = [name for name in names if _is_module(name)]
+    checkpoint = []
+    if known is None and "artifact.metadata" in names and not any("_Dense/" in name for name in modules):
+        checkpoint = [name for name in names if name == "model.safetensors"]  # may hold the projection
+    return ["tokenizer.json", *settings, *modules, *checkpoint, graph, *external_data(names, graph)]
+
+
+def _is_module(name: str) -> bool:
+    """Tell whether a file belongs to a numbered module of sentence-transformers, such as ``1_Dense/config.json``."""
+    return name[:1].isdigit() and name.count("/") == 1 and name.endswith((".json", ".safetensors"))
+
+
+def dense_folders(folder: Path) -> tuple[Path, ...]:
+    """Return the folders of the projection's layers, in the order in which ``modules.json`` applies them.
+
+    Raises:
+        ModelFormatError: If ``modules.json`` names a layer that is not there.
+    """
+    modules_file = folder / "modules.json"
+    if not modules_file.is_file():
+        return tuple(sorted(path.parent for path in folder.glob("*_Dense/config.json")))
+    folders = []
+    for module in _read_modules(modules_file):
+        if module["type"].endswith(".Dense"):
+            layer = folder / module["path"]
+            if not (layer / "config.json").is_file():
+                raise ModelFormatError(
+                    f'{modules_file} names the layer "{module["path"]}", but {layer} has no config.json'
+                )
+            folders.append(layer)
+    return tuple(folders)
+
+
+def _read_modules(path: Path) -> list[dict[str, str]]:
+    modules = read_json(path, expected=list)
+    if not all(isinstance(module, dict) and {"type", "path"} <= set(module) for module in modules):
+        raise ModelFormatError(
+            f'{path} is no list of modules with "type" and "path"; download or copy it again'
+        )
+    return sorted(modules, key=lambda module: module.get("idx", 0))
+
+
+_said: set[str] = set()
+
+
+def _log_once(message: str) -> None:
+    if message not in _said:
+        _said.add(message)
+        logger.warning(message)

@@ -1,0 +1,323 @@
+"""Reranking: cached document rows, encoded where they are missing, scored by MaxSim, sorted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.cache.memory import MemoryCache
+from laterank.cache.protocol import DocumentCache
+from laterank.encoding.encoder import ColbertEncoder, Encoder, check_texts
+from laterank.encoding.session import Provider
+from laterank.errors import CacheError, InputError, InputTypeError
+from laterank.model.config import ColbertConfig
+from laterank.model.files import BUNDLED
+from laterank.scoring import maxsim
+
+__all__ = ["RankedDocument", "Reranker", "ScoreKind"]
+
+Rows = NDArray[np.float32]
+ScoreKind = Literal["mean", "sum"]
+
+DOCUMENTS_AT_ONCE = 1024
+"""Documents whose rows are held at one time, so that 10,000 candidates take no more memory than 1,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedDocument:
+    """One document's place in a ranking.
+
+    Attributes:
+        index: Where the caller had it.
+        score: How well it answers the query; a plain Python float.
+    """
+
+    index: int
+    score: float
+
+
+class Reranker:
+    """Puts the documents that answer a query first, by late interaction.
+
+    Threads and tasks may share one. A document is encoded once and then scored from the cache.
+
+    Example:
+        >>> from laterank import Reranker
+        >>> reranker = Reranker.from_pretrained()
+        >>> documents = ["Venus is Earth's twin in size.", "Mars is known as the Red Planet."]
+        >>> [best, _] = reranker.rank("Which planet is the Red Planet?", documents)
+        >>> documents[best.index]
+        'Mars is known as the Red Planet.'
+    """
+
+    def __init__(
+        self, encoder: Encoder, *, cache: DocumentCache | bool = True, score: ScoreKind = "mean"
+    ) -> None:
+        """Make a reranker of an encoder; ``from_pretrained`` finds a model by name.
+
+        Args:
+            encoder: The model.
+            cache: Where documents' rows are kept: True for 256 MiB of memory, False for nowhere, or a cache.
+            score: ``"mean"`` divides MaxSim by the query's rows, so that scores lie in [-1, 1] and queries compare;
+                ``"sum"`` is the literature's raw MaxSim.
+
+        Raises:
+            InputError: If ``score`` or ``cache`` is none of these.
+        """
+        if score not in get_args(ScoreKind):
+            raise InputError(
+                f"score is {score!r}, expected one of {', '.join(map(repr, get_args(ScoreKind)))}"
+            )
+        if not isinstance(cache, (bool, DocumentCache)):
+            raise InputTypeError(
+                f"cache is {type(cache).__name__}, expected True, False or a cache with get_many, put_many, stats and clear"
+            )
+        self.encoder = encoder
+        self.cache: DocumentCache | None = MemoryCache() if cache is True else cache or None
+        self.score: ScoreKind = score
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | PathLike[str] = BUNDLED,
+        *,
+        cache: DocumentCache | bool = True,
+        score: ScoreKind = "mean",
+        revision: str | None = None,
+        config: ColbertConfig | Mapping[str, Any] | None = None,
+        onnx_file: str | None = None,
+        quantized: bool | None = None,
+        dim: int | None = None,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        tokens_per_batch: int | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+    ) -> Reranker:
+        """Find a model by name and make a reranker of it.
+
+        Args:
+            model: ``"bundled"``, a hub id such as ``"answerdotai/answerai-colbert-small-v1"``, or a local folder.
+            cache: Where documents' rows are kept: True for 256 MiB of memory, False for nowhere, or a cache.
+            score: ``"mean"`` (in [-1, 1]) or ``"sum"`` (raw MaxSim).
+            revision: A branch, tag or commit of the hub's repository.
+            config: Single settings that correct the model's files, or a ``ColbertConfig`` in place of them.
+            onnx_file: The graph to use, relative to the model.
+            quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
+            dim: Cut embeddings to this size, for models trained for it.
+            providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
+            threads: Threads to use; None for every usable processor.
+            tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
+            cache_dir: The hub's cache on disk; None for the one that ``HF_HOME`` names.
+            local_files_only: Never use the network.
+            token: The hub's access token.
+
+        Raises:
+            ModelNotFoundError: If there is no such model, or it is out of reach.
+            ModelFormatError: If files are missing, broken or contradict each other.
+        """
+        encoder = ColbertEncoder.from_pretrained(
+            model,
+            revision=revision,
+            config=config,
+            onnx_file=onnx_file,
+            quantized=quantized,
+            dim=dim,
+            providers=providers,
+            threads=threads,
+            tokens_per_batch=tokens_per_batch,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        return cls(encoder, cache=cache, score=score)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.encoder.name
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top_n: int | None = None,
+        score_threshold: float | None = None,
+    ) -> list[RankedDocument]:
+        """Sort documents by how well they answer a query.
+
+        Args:
+            query: The question.
+            documents: The candidates, in any order.
+            top_n: How many to return; None for all.
+            score_threshold: Leave out documents with a lower score; None for none.
+
+        Returns:
+            The best first; equal scores in the caller's order; blank documents last, with the lowest score there is.
+
+        Raises:
+            InputError: If the query is blank or ``top_n`` is less than 1.
+            InputTypeError: If the query or a document is no string, naming its position.
+        """
+        [ranking] = self.rank_many([query], [documents], top_n=top_n, score_threshold=score_threshold)
+        return ranking
+
+    def rank_many(
+        self,
+        queries: Sequence[str],
+        documents_per_query: Sequence[Sequence[str]],
+        *,
+        top_n: int | None = None,
+        score_threshold: float | None = None,
+    ) -> list[list[RankedDocument]]:
+        """Sort each query's documents.
+
+        Args:
+            queries: The questions.
+            documents_per_query: Each query's candidates.
+            top_n: How many to return of each; None for all.
+            score_threshold: Leave out documents with a lower score; None for none.
+
+        Returns:
+            One ranking a query, as ``rank`` gives it.
+
+        Raises:
+            InputError: If there are not as many lists as queries, a query is blank or ``top_n`` is less than 1.
+            InputTypeError: If a query or a document is no string, naming its position.
+        """
+        _check_options(top_n, score_threshold)
+        _check_queries(queries, documents_per_query)
+        asked = [position for position, documents in enumerate(documents_per_query) if documents]
+        encoded = self.encoder.encode_queries([queries[position] for position in asked]) if asked else []
+        rankings: list[list[RankedDocument]] = [[] for _ in queries]
+        for position, query_rows in zip(asked, encoded, strict=True):
+            scores = self._scores(query_rows, documents_per_query[position])
+            rankings[position] = _best(scores, top_n=top_n, score_threshold=score_threshold)
+        return rankings
+
+    def warm(self, documents: Iterable[str]) -> int:
+        """Encode documents into the cache, so that the first query over them is as fast as the next.
+
+        Args:
+            documents: Any iterable; it is read piece by piece.
+
+        Returns:
+            How many had to be encoded.
+
+        Raises:
+            InputError: If this reranker has no cache.
+            InputTypeError: If a document is no string.
+        """
+        if self.cache is None:
+            raise InputError("this reranker has no cache to warm; make it with cache=True or a cache")
+        if isinstance(documents, (str, bytes)):
+            raise InputTypeError(f"documents is {type(documents).__name__}, expected an iterable of strings")
+        encoded, remaining = 0, iter(documents)
+        while piece := list(islice(remaining, DOCUMENTS_AT_ONCE)):
+            texts = dict.fromkeys(text for text in check_texts(piece, "documents") if not _is_blank(text))
+            keys = {self._key(text): text for text in texts}
+            missing = [
+                key
+                for key, rows in zip(keys, self._look_up(self.cache, list(keys)), strict=True)
+                if rows is None
+            ]
+            self._encode({key: keys[key] for key in missing})
+            encoded += len(missing)
+        return encoded
+
+    # --- scores -------------------------------------------------------------------------------------------------------
+
+    def _scores(self, query: Rows, documents: Sequence[str]) -> Rows:
+        """Score each document once however often it is given. *Shape:* ``(len(documents),)``"""
+        worst = -1.0 if self.score == "mean" else -float(len(query))
+        score_of: dict[str, float] = {text: worst for text in documents if _is_blank(text)}
+        to_score = list(dict.fromkeys(text for text in documents if text not in score_of))
+        for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
+            piece = to_score[start : start + DOCUMENTS_AT_ONCE]
+            sums = maxsim(query, self._document_rows(piece))
+            score_of.update(
+                zip(piece, (sums / len(query) if self.score == "mean" else sums).tolist(), strict=True)
+            )
+        return np.array([score_of[text] for text in documents])
+
+    def _document_rows(self, texts: Sequence[str]) -> list[Rows]:
+        """Return each text's rows, from the cache where they are there. *Shape:* ``(document_tokens, dim)`` each"""
+        if self.cache is None:
+            return self.encoder.encode_documents(texts)
+        keys = {self._key(text): text for text in texts}
+        found = dict(zip(keys, self._look_up(self.cache, list(keys)), strict=True))
+        encoded = self._encode({key: keys[key] for key, rows in found.items() if rows is None})
+        return [rows if rows is not None else encoded[key] for key, rows in found.items()]
+
+    def _look_up(self, cache: DocumentCache, keys: list[bytes]) -> list[Rows | None]:
+        """Ask the cache, and refuse what cannot be this model's rows."""
+        found = cache.get_many(keys)
+        if len(found) != len(keys):
+            raise CacheError(f"the cache gave {len(found)} answers to {len(keys)} keys")
+        for rows in found:
+            if rows is not None and (rows.ndim != 2 or rows.shape[1] != self.encoder.dim):
+                raise CacheError(
+                    f"the cache gave rows of shape {rows.shape}, but {self.name} makes {self.encoder.dim} numbers a token; "
+                    "clear the cache or use one for each model"
+                )
+        return found
+
+    def _encode(self, texts: Mapping[bytes, str]) -> dict[bytes, Rows]:
+        if not texts:
+            return {}
+        encoded = dict(zip(texts, self.encoder.encode_documents(list(texts.values())), strict=True))
+        if self.cache is not None:
+            self.cache.put_many(encoded)
+        return encoded
+
+    def _key(self, text: str) -> bytes:
+        """Return a digest of the model and the text."""
+        return hashlib.blake2b(
+            text.encode("utf-8", "surrogatepass"), key=self.encoder.fingerprint, digest_size=16
+        ).digest()
+
+
+def _best(scores: Rows, *, top_n: int | None, score_threshold: float | None) -> list[RankedDocument]:
+    """Sort from the best, equal scores in the caller's order, and cut."""
+    order = np.argsort(-scores, kind="stable")[:top_n]
+    ranking = [RankedDocument(int(index), float(scores[index])) for index in order]
+    if score_threshold is None:
+        return ranking
+    return [document for document in ranking if document.score >= score_threshold]
+
+
+def _is_blank(text: object) -> bool:
+    return isinstance(text, str) and not text.strip()
+
+
+def _check_queries(queries: Sequence[str], documents_per_query: Sequence[Sequence[str]]) -> None:
+    check_texts(queries, "queries")
+    for position, query in enumerate(queries):
+        if _is_blank(query):
+            raise InputError(f"queries[{position}] is blank ({query!r}); there is nothing to rank by")
+    if isinstance(documents_per_query, str) or len(documents_per_query) != len(queries):
+        raise InputError(
+            f"there are {len(queries)} queries and {len(documents_per_query)} lists of documents"
+        )
+    for documents in documents_per_query:
+        check_texts(documents, "documents")
+
+
+def _check_options(top_n: int | None, score_threshold: float | None) -> None:
+    if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, int)):
+        raise InputTypeError(f"top_n is {top_n!r}, expected a whole number of at least 1, or None for all")
+    if top_n is not None and top_n < 1:
+        raise InputError(f"top_n is {top_n}, expected at least 1, or None for all")
+    if score_threshold is not None and (
+        isinstance(score_threshold, bool) or not isinstance(score_threshold, (int, float))
+    ):
+        raise InputTypeError(f"score_threshold is {score_threshold!r}, expected a number, or None")
