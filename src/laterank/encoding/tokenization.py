@@ -23,6 +23,9 @@ __all__ = ["ColbertTokenizer", "Tokens"]
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+BYTE_LEVEL_SPACE = "Ġ"
+"""How byte-level vocabularies write a space at the start of a token."""
+
 CHARACTERS_PER_TOKEN = 12
 """A first guess, far above what text has, of how much of a huge text the tokenizer must see."""
 
@@ -113,6 +116,8 @@ class ColbertTokenizer:
 
     def _pieces(self, texts: Sequence[str], room: int | None) -> list[list[int]]:
         """Return each text's token ids without special tokens; of a huge text, more than ``room`` of them but not all."""
+        if self._config.strip_text:
+            texts = [text.strip() for text in texts]
         if self._config.do_lower_case:
             texts = [text.lower() for text in texts]
         texts = [_mended(text) for text in texts]
@@ -202,17 +207,16 @@ class ColbertTokenizer:
         return int(found)
 
     def _find_skiplist(self) -> set[int]:
-        """Return the token ids of the skiplist's words, on byte-level vocabularies with their leading-space variants."""
-        tokenizer = self._tokenizer
-        byte_level = tokenizer.token_to_id("Ġ") is not None
-        ids: set[int] = set()
-        for word in self._config.skiplist_words:
-            if self._config.skiplist_match == "first_piece":
-                ids.update(tokenizer.encode(word, add_special_tokens=False).ids[:1])
-            variants = [f"Ġ{word}"] if byte_level else []
-            variants += [word] if self._config.skiplist_match == "token" else []
-            ids.update(found for token in variants if (found := tokenizer.token_to_id(token)) is not None)
-        return ids
+        """Return the token ids of the skiplist's words, by the rule that the model was trained with."""
+        words, match = self._config.skiplist_words, self._config.skiplist_match
+        if match == "first_piece":
+            return {
+                piece
+                for word in words
+                for piece in self._tokenizer.encode(word, add_special_tokens=False).ids[:1]
+            }
+        tokens = [*words, *(f"{BYTE_LEVEL_SPACE}{word}" for word in words)] if match == "spaced" else words
+        return {found for token in tokens if (found := self._tokenizer.token_to_id(token)) is not None}
 
 
 def _load(path: Path, config: ColbertConfig) -> Tokenizer:

@@ -12,7 +12,7 @@ from laterank.errors import InputError, ModelFormatError
 __all__ = ["ColbertConfig", "QueryExpansion", "SkiplistMatch", "build_config", "check_settings"]
 
 QueryExpansion = Literal["fixed", "min", "none"]
-SkiplistMatch = Literal["token", "first_piece"]
+SkiplistMatch = Literal["token", "first_piece", "spaced"]
 
 MIN_LENGTH = 8
 """Room for the special tokens, the marker and a few words; anything shorter is a mistake."""
@@ -37,9 +37,11 @@ class ColbertConfig:
         expansion_token: The token that fills up a query; None for the tokenizer's own mask token.
         skiplist_words: Words whose token gives no document row (punctuation, as a rule).
         skiplist_match: How such a word becomes a token id: ``token`` looks it up in the vocabulary (PyLate),
-            ``first_piece`` tokenises it and takes the first piece (colbert-ai, fastembed).
+            ``first_piece`` tokenises it and takes the first piece (colbert-ai, fastembed), ``spaced`` is ``token`` and
+            on byte-level vocabularies also the same sign after a space, which all of these leave in.
         query_prompt: Text put before every query, after the marker.
         document_prompt: Text put before every document, after the marker.
+        strip_text: Whether blanks around a text are cut off, as PyLate does; only byte-level vocabularies see them.
         do_lower_case: Whether text is lower-cased before the tokenizer sees it.
         query_prefix_id: The marker's token id, for models whose tokenizer has no name for it.
         document_prefix_id: The same for documents.
@@ -65,6 +67,7 @@ class ColbertConfig:
     skiplist_match: SkiplistMatch = "token"
     query_prompt: str = ""
     document_prompt: str = ""
+    strip_text: bool = False
     do_lower_case: bool = False
     query_prefix_id: int | None = None
     document_prefix_id: int | None = None

@@ -159,6 +159,7 @@ def _read_pylate(folder: Path) -> Settings:
     )
     settings["do_lower_case"] = _lower_cases(folder)
     settings["skiplist_match"] = "token"
+    settings["strip_text"] = True
     return settings
 
 

@@ -122,7 +122,7 @@ def find_model(
     resolved = hub.resolve(
         source, choose, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
     )
-    data = external_data(names, graph)
+    data = [Path(name).name for name in external_data(names, graph)]
     onnx = (
         hub.plain_copy_for_external_data(resolved.folder / graph, data) if data else resolved.folder / graph
     )
@@ -136,7 +136,7 @@ def find_model(
         folder=resolved.folder,
         config=config,
         onnx=onnx,
-        onnx_data=tuple(onnx.parent / Path(name).name for name in data),
+        onnx_data=tuple(onnx.parent / name for name in data),
         tokenizer=resolved.folder / "tokenizer.json",
         dense=dense_folders(resolved.folder),
         linear=checkpoint if checkpoint.is_file() else None,

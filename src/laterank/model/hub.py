@@ -114,7 +114,7 @@ def resolve(
             setting = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE is set"
             raise ModelNotFoundError(
                 f"{name!r} at revision {revision!r} cannot be loaded from the cache {cache}: {error}. The hub was not "
-                f"asked ({setting}). {_without_a_network(name)}"
+                f"asked ({setting}). {_without_a_network(name, revision)}"
             ) from error
         logger.debug("%s is not ready in the cache (%s), asking the hub", name, error)
     return _from_hub(name, choose, revision, cache, token=token)
@@ -153,7 +153,7 @@ def _check_id_and_revision(name: str, revision: str) -> None:
 
 
 def _file_names(folder: Path) -> list[str]:
-    """Every file below a folder; hidden folders (.git, .cache) and what is nested deeper than models are is left out."""
+    """Every file below a folder, without hidden folders (.git, .cache) and without what is nested too deep for a model."""
     names: list[str] = []
     unreadable: list[OSError] = []
     # Links to folders are followed; the depth limit also ends their loops.
@@ -265,14 +265,15 @@ def _explanation(error: Exception, name: str, revision: str, cache: Path) -> str
     reason = " ".join(str(error).split())
     return (
         f"{name!r} at revision {revision!r} could not be downloaded from {hub} ({type(error).__name__}: {reason}). "
-        f"Behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT. {_without_a_network(name)}"
+        f"Behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT. {_without_a_network(name, revision)}"
     )
 
 
-def _without_a_network(name: str) -> str:
+def _without_a_network(name: str, revision: str) -> str:
+    command = f"hf download {name}" + (f" --revision {revision}" if revision != "main" else "")
     return (
-        f"Without a network: load it once where there is one (or run `hf download {name}` there) and bring the cache "
-        "along, or copy its folder here and pass the folder's path."
+        f"Without a network: load it once where there is one (or run `{command}` there) and bring the cache along, or "
+        "copy its folder here and pass the folder's path."
     )
 
 
@@ -304,9 +305,10 @@ def _write(path: Path, text: str, repository: Path) -> None:
 def plain_copy_for_external_data(onnx_path: Path, names: Sequence[str]) -> Path:
     """Give onnxruntime an ONNX file whose external data lies beside it as plain files.
 
-    onnxruntime >= 1.24 refuses external data that is a link out of the model's folder, and the hub's cache is made of
-    links. Where there are any, the files are hard-linked, or copied where that is impossible, into a folder that stays:
-    ``laterank/`` in the repository's cache, else ``laterank/`` in the assets cache of ``huggingface_hub``.
+    onnxruntime >= 1.24 refuses data behind links: at first all, by 1.32 what lies outside of the folder that the ONNX
+    file's own link leads to and of the hub's layouts. Where there are links, the files are hard-linked, or copied where
+    that is impossible, into a folder that stays: ``laterank/`` in the repository's cache, or for another folder
+    ``laterank/`` in the assets cache of ``huggingface_hub``.
 
     Args:
         onnx_path: The ONNX file.

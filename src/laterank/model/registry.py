@@ -84,7 +84,7 @@ _BUILTIN = (
     KnownModel(
         name="bundled",
         licence="Apache-2.0",
-        embedding_size=128,
+        embedding_size=96,
         parameters_millions=23,
         quantized_file="model_int8.onnx",
         note="Inside the wheel: no network, no download. 512 tokens.",

@@ -1,0 +1,47 @@
+"""Tiny real models for every test; nothing here mocks the code under test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from laterank import ColbertEncoder, Reranker
+
+GOLDEN = Path(__file__).parent / "golden"
+TINY_MODELS = ("bert-pylate", "bert-stanford", "bert-st6", "xlmr-jina", "modernbert-pylate", "lighton")
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder() -> ColbertEncoder:
+    """Return a BERT-shaped encoder that PyLate's dialect describes."""
+    return ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", threads=2)
+
+
+@pytest.fixture
+def tiny_reranker(tiny_encoder: ColbertEncoder) -> Reranker:
+    """Return a reranker with an empty cache of its own."""
+    return Reranker(tiny_encoder)
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that copies a tiny model so that a test may change it."""
+
+    def copy(name: str = "bert-pylate") -> Path:
+        return Path(shutil.copytree(GOLDEN / name, tmp_path / name))
+
+    return copy
+
+
+def edit_json(path: Path, *, remove: tuple[str, ...] = (), **changes: Any) -> None:
+    """Change a JSON file in place."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.update(changes)
+    for key in remove:
+        content.pop(key, None)
+    path.write_text(json.dumps(content), encoding="utf-8")

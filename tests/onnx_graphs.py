@@ -1,0 +1,93 @@
+"""Variants of the tiny graphs, made with the onnx package: other inputs, other outputs, broken numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def with_int32_inputs(path: Path) -> None:
+    """Make the graph take int32, as some exporters write it."""
+    model = onnx.load(path)
+    for graph_input in list(model.graph.input):
+        name = graph_input.name
+        graph_input.type.tensor_type.elem_type = TensorProto.INT32
+        _rename_uses(model, name, f"{name}_int64")
+        model.graph.node.insert(0, helper.make_node("Cast", [name], [f"{name}_int64"], to=TensorProto.INT64))
+    onnx.save(model, path)
+
+
+def with_float16_output(path: Path) -> None:
+    """Make the graph give float16."""
+    _append(
+        path,
+        lambda name: helper.make_node("Cast", [name], ["half"], to=TensorProto.FLOAT16),
+        "half",
+        TensorProto.FLOAT16,
+    )
+
+
+def with_nan_output(path: Path) -> None:
+    """Make the graph give NaN everywhere, as an overflowing float16 network does."""
+    model = onnx.load(path)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(np.nan, dtype=np.float32), "nan"))
+    onnx.save(model, path)
+    _append(
+        path, lambda name: helper.make_node("Mul", [name, "nan"], ["spoilt"]), "spoilt", TensorProto.FLOAT
+    )
+
+
+def with_another_input(path: Path, name: str) -> None:
+    """Make the graph ask for an input that is no token input."""
+    model = onnx.load(path)
+    model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]))
+    onnx.save(model, path)
+
+
+def with_pooled_output_only(path: Path) -> None:
+    """Make the graph end like a dense embedding model: one vector a text."""
+    model = onnx.load(path)
+    output = model.graph.output[0]
+    node = helper.make_node("ReduceMax", [output.name], ["pooled"], keepdims=0)
+    node.attribute.append(helper.make_attribute("axes", [1]))
+    if model.opset_import[0].version >= 18:
+        del node.attribute[-1]
+        model.graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "pool_axes"))
+        node.input.append("pool_axes")
+    model.graph.node.append(node)
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["batch", "size"]))
+    onnx.save(model, path)
+
+
+def with_external_data(path: Path) -> None:
+    """Move the weights to a file beside the graph, as graphs of over 2 GB have them."""
+    model = onnx.load(path)
+    onnx.save(
+        model,
+        path,
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=f"{path.name}_data",
+        size_threshold=0,
+    )
+
+
+def _append(path: Path, make_node: object, name: str, kind: int) -> None:
+    model = onnx.load(path)
+    output = model.graph.output[0]
+    model.graph.node.append(make_node(output.name))  # type: ignore[operator]
+    shape = [dim.dim_param or dim.dim_value for dim in output.type.tensor_type.shape.dim]
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info(name, kind, shape))
+    onnx.save(model, path)
+
+
+def _rename_uses(model: onnx.ModelProto, old: str, new: str) -> None:
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            if name == old:
+                node.input[position] = new

@@ -1,0 +1,137 @@
+"""The memory cache: what it keeps, what it forgets, and that it cannot be spoilt from outside."""
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laterank import DocumentCache, InputError, MemoryCache
+from laterank.cache.memory import ENTRY_OVERHEAD_BYTES
+
+DIM = 4
+
+
+def rows(length: int, value: float = 1.0) -> np.ndarray:
+    return np.full((length, DIM), value, dtype=np.float32)
+
+
+def cost(length: int) -> int:
+    return length * DIM * 4 + ENTRY_OVERHEAD_BYTES
+
+
+def test_what_is_put_comes_back() -> None:
+    """Known keys give their rows, unknown ones None, in the order asked."""
+    cache = MemoryCache()
+    cache.put_many({b"a": rows(2, 1), b"b": rows(3, 2)})
+    found = cache.get_many([b"b", b"x", b"a", b"b"])
+    assert [None if one is None else one.shape for one in found] == [(3, DIM), None, (2, DIM), (3, DIM)]
+    stats = cache.stats()
+    assert (stats.documents, stats.hits, stats.misses, stats.size_bytes) == (2, 3, 1, cost(2) + cost(3))
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    """A look-up keeps a document alive."""
+    cache = MemoryCache(max_bytes=cost(2) * 2)
+    cache.put_many({b"a": rows(2), b"b": rows(2)})
+    cache.get_many([b"a"])
+    cache.put_many({b"c": rows(2)})
+    assert [one is not None for one in cache.get_many([b"a", b"b", b"c"])] == [True, False, True]
+    assert cache.stats().evictions == 1
+
+
+def test_a_document_larger_than_the_cache_is_not_kept() -> None:
+    """It does not push everything else out either."""
+    cache = MemoryCache(max_bytes=cost(4))
+    cache.put_many({b"a": rows(2)})
+    cache.put_many({b"huge": rows(1000)})
+    assert [one is not None for one in cache.get_many([b"a", b"huge"])] == [True, False]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20)), max_size=80), st.integers(300, 3000))
+def test_the_bound_holds_and_the_count_is_right(puts: list[tuple[int, int]], max_bytes: int) -> None:
+    """Whatever is put, bytes stay under the bound and equal what is held."""
+    cache = MemoryCache(max_bytes=max_bytes)
+    for key, length in puts:
+        cache.put_many({bytes([key]): rows(length)})
+        held = [one for one in cache.get_many([bytes([number]) for number in range(10)]) if one is not None]
+        stats = cache.stats()
+        assert stats.size_bytes == sum(cost(len(one)) for one in held) <= max_bytes
+        assert stats.documents == len(held)
+
+
+def test_what_is_held_cannot_be_changed_from_outside() -> None:
+    """Neither the array that was put nor the one that comes back is a way in."""
+    cache, mine = MemoryCache(), rows(2)
+    cache.put_many({b"a": mine})
+    mine[:] = 9
+    [held] = cache.get_many([b"a"])
+    assert held is not None
+    assert held[0, 0] == 1
+    with pytest.raises(ValueError, match="read-only"):
+        held[0, 0] = 9
+
+
+def test_a_slice_does_not_keep_its_large_parent_alive() -> None:
+    """A view of a batch would keep the whole batch in memory, uncounted."""
+    cache = MemoryCache()
+    cache.put_many({b"a": rows(1000)[:2]})
+    [held] = cache.get_many([b"a"])
+    assert held is not None
+    assert held.base is None
+
+
+def test_clear_forgets_documents() -> None:
+    """The counters go on, the documents are gone."""
+    cache = MemoryCache()
+    cache.put_many({b"a": rows(2)})
+    cache.clear()
+    assert (cache.get_many([b"a"]), cache.stats().size_bytes) == ([None], 0)
+
+
+def test_threads_share_it() -> None:
+    """Concurrent puts and gets lose no count and raise nothing."""
+    cache, failures = MemoryCache(max_bytes=cost(3) * 20), []
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        try:
+            for _ in range(300):
+                key = bytes([int(rng.integers(60))])
+                cache.put_many({key: rows(3, key[0])})
+                for found in cache.get_many([key]):
+                    assert found is None or found[0, 0] == key[0]
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert cache.stats().size_bytes == cache.stats().documents * cost(3) <= cost(3) * 20
+
+
+def test_pickling_carries_the_bound_and_copies_share() -> None:
+    """A pickled cache is empty; a deep copy is the same cache."""
+    cache = MemoryCache(max_bytes=12345)
+    cache.put_many({b"a": rows(2)})
+    restored = pickle.loads(pickle.dumps(cache))
+    assert (restored.max_bytes, restored.stats().documents) == (12345, 0)
+    assert copy.deepcopy(cache) is cache
+
+
+def test_it_follows_the_protocol() -> None:
+    """Anything with these four methods can take its place."""
+    assert isinstance(MemoryCache(), DocumentCache)
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1, True, 1.5, None, "1"])
+def test_a_bound_that_is_no_size_is_refused(max_bytes: object) -> None:
+    """The error shows what was given."""
+    with pytest.raises(InputError, match="max_bytes is"):
+        MemoryCache(max_bytes=max_bytes)  # type: ignore[arg-type]
