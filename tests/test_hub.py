@@ -21,7 +21,8 @@ from hub_server import HubModel, HubServer
 from huggingface_hub import constants, file_download, hf_api
 
 from laterank.errors import InputError, InputTypeError, ModelFormatError, ModelNotFoundError
-from laterank.model.hub import plain_copy_for_external_data, resolve
+from laterank.model.external_data import plain_copy_for_external_data
+from laterank.model.hub import resolve
 
 NAME = "owner/tiny-colbert"
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -113,7 +114,8 @@ def start(code: str, **variables: str | Path) -> subprocess.Popen[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     prelude = f"""
 from pathlib import Path
-from laterank.model.hub import plain_copy_for_external_data, resolve
+from laterank.model.external_data import plain_copy_for_external_data
+from laterank.model.hub import resolve
 NAME = {NAME!r}
 def choose(names):
     return [name for name in {NEEDED} if name in names]

@@ -13,6 +13,7 @@ from laterank.errors import InputTypeError, ModelFormatError
 from laterank.model import hub
 from laterank.model.config import ColbertConfig
 from laterank.model.dialects import DIALECTS, read_config, read_json
+from laterank.model.external_data import plain_copy_for_external_data
 from laterank.model.registry import KnownModel, known_model
 
 __all__ = ["BUNDLED", "ModelFiles", "find_model"]
@@ -123,9 +124,7 @@ def find_model(
         source, choose, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
     )
     data = [Path(name).name for name in external_data(names, graph)]
-    onnx = (
-        hub.plain_copy_for_external_data(resolved.folder / graph, data) if data else resolved.folder / graph
-    )
+    onnx = plain_copy_for_external_data(resolved.folder / graph, data) if data else resolved.folder / graph
     checkpoint = resolved.folder / "model.safetensors"
     if not isinstance(config, ColbertConfig):
         config = read_config(resolved.folder, registered=known.settings if known else None, given=config)

@@ -1,0 +1,189 @@
+"""``ColbertRerank`` for LlamaIndex: a node postprocessor that reranks with a late-interaction model."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from laterank.encoding.session import Provider
+from laterank.errors import InputError, InputTypeError
+from laterank.model.files import BUNDLED
+from laterank.reranker import Reranker, ScoreKind
+
+try:
+    from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
+    from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # not in an __all__
+    from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+    from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
+    from pydantic.json_schema import SkipJsonSchema
+except ImportError as error:
+    raise ImportError(
+        'laterank.llama_index needs llama-index-core: pip install "laterank[llama-index]"'
+    ) from error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ColbertRerank"]
+
+_ModelName = Annotated[str, BeforeValidator(lambda m: os.fspath(m) if isinstance(m, os.PathLike) else m)]
+_LoadedReranker = Annotated[
+    Reranker, WrapValidator(lambda r, check: None if r is None else check(r)), SkipJsonSchema()
+]
+_LOADING_OPTIONS = {"model", "revision", "quantized", "providers", "threads", "local_files_only", "score"}
+
+_dispatcher = get_dispatcher(__name__)
+
+
+class ColbertRerank(BaseNodePostprocessor):
+    """Rerank retrieved nodes with a late-interaction (ColBERT) model.
+
+    Nodes come back in new ``NodeWithScore`` objects, best first; nodes without text come last. The model is
+    found when the object is built, loaded at the first call and shared by copies. ``reranker`` takes a
+    `laterank.Reranker` in place of the options that load one: to share a model, or to load one in ways that
+    have no field here. A pickle holds it, ``to_dict`` cannot.
+
+    Raises:
+        pydantic.ValidationError: If an option is unknown or out of range, or ``reranker`` comes together with
+            an option that loads a model.
+        ModelError: If the model cannot be found, read or run as asked.
+
+    Example:
+        ```python
+        from laterank.llama_index import ColbertRerank
+
+        query_engine = index.as_query_engine(
+            similarity_top_k=50, node_postprocessors=[ColbertRerank(top_n=5)]
+        )
+        ```
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    model: _ModelName = Field(
+        default=BUNDLED, frozen=True, description="A folder, or a repository on the hub."
+    )
+    revision: str | None = Field(default=None, frozen=True, description="A branch, tag or commit on the hub.")
+    quantized: bool | None = Field(default=None, frozen=True, description="Whether to take the int8 graph.")
+    providers: Sequence[Provider] | None = Field(
+        default=None, frozen=True, description="onnxruntime's, in order."
+    )
+    threads: int | None = Field(default=None, frozen=True, description="None: one for each usable CPU.")
+    local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
+    score: ScoreKind = Field(default="mean", frozen=True, description="Of the query rows' best matches.")
+    reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
+    top_n: int | None = Field(default=2, ge=1, strict=True, description="How many nodes to keep; None: all.")
+    score_threshold: float | None = Field(default=None, description="Drop nodes with a lower score.")
+    keep_retrieval_score: bool = Field(
+        default=False,
+        description='Copy each node and keep its first score in metadata["retrieval_score"], '
+        "which stays out of the text that an embedding model, a reranker or an LLM reads.",
+    )
+    metadata_mode: MetadataMode = Field(
+        default=MetadataMode.EMBED, description="Which metadata the model reads with the text."
+    )
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name the class in dumps, apart from the ``ColbertRerank`` of LlamaIndex's own package."""
+        return "LaterankColbertRerank"
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Find the model, or take the one that was given."""
+        # Past pydantic's __setattr__: these fields are frozen, and were not set by the caller.
+        if self.reranker is None:
+            self.model_fields_set.discard("reranker")
+            self.__dict__["reranker"] = Reranker.from_pretrained(
+                self.model,
+                revision=self.revision,
+                quantized=self.quantized,
+                providers=self.providers,
+                threads=self.threads,
+                local_files_only=self.local_files_only,
+                score=self.score,
+            )
+        elif clash := sorted(_LOADING_OPTIONS & self.model_fields_set):
+            raise InputError(f"reranker is loaded already: pass it, or {', '.join(clash)}, not both")
+        else:
+            self.__dict__.update(model=self.reranker.name, score=self.reranker.score)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Self":
+        """Copy with other values for the options of a call, which are validated; share the model."""
+        copied = super().model_copy(deep=deep)
+        for name, value in (update or {}).items():
+            setattr(copied, name, value)
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        # BaseComponent's own deletes what cannot be pickled from the live object; handlers of callbacks can't.
+        state = BaseModel.__getstate__(self)
+        fields = {name: value for name, value in self.__dict__.items() if name != "callback_manager"}
+        return {**state, "__dict__": fields}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # BaseComponent's own calls __init__ with every field, which would load the model anew.
+        BaseModel.__setstate__(self, state)
+        self.__dict__["callback_manager"] = CallbackManager()
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the options, for ``from_dict``.
+
+        Raises:
+            InputError: If the reranker was given: its model's name alone does not rebuild it.
+        """
+        if "reranker" in self.model_fields_set:
+            raise InputError(
+                f"a reranker that was passed in ({self.model}) has no place in a dictionary or JSON: "
+                "build ColbertRerank from model= and its loading options, or pickle it"
+            )
+        return super().to_dict(**kwargs)
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        if not isinstance(query_bundle, QueryBundle):
+            raise InputError(
+                f"the query is {query_bundle!r}: pass query_str= or query_bundle=QueryBundle(...)"
+            )
+        if not nodes:
+            return []
+        texts = [_text(node, position, self.metadata_mode) for position, node in enumerate(nodes)]
+        query, top_n = query_bundle.query_str, self.top_n or len(nodes)
+        self.reranker.rank(query, [])  # a bad query raises here: no start event stays without its end
+        payload: dict[str, Any] = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model,
+            EventPayload.QUERY_STR: query,
+            EventPayload.TOP_K: top_n,
+        }
+        with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+            _dispatcher.event(
+                ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self.model)
+            )
+            ranked = self.reranker.rank(query, texts, top_n=top_n, score_threshold=self.score_threshold)
+            reranked = [self._with_score(nodes[r.index], r.score) for r in ranked]
+            _dispatcher.event(ReRankEndEvent(nodes=reranked))
+            event.on_end(payload={EventPayload.NODES: reranked})
+        return reranked
+
+    def _with_score(self, found: NodeWithScore, score: float) -> NodeWithScore:
+        if not self.keep_retrieval_score:
+            return found.model_copy(update={"score": score})
+        key, first = "retrieval_score", found.score
+        node = found.node.model_copy(
+            update={
+                "metadata": {**found.node.metadata, key: None if first is None else float(first)},
+                "excluded_embed_metadata_keys": [*found.node.excluded_embed_metadata_keys, key],
+                "excluded_llm_metadata_keys": [*found.node.excluded_llm_metadata_keys, key],
+            }
+        )
+        return found.model_copy(update={"node": node, "score": score})
+
+
+def _text(node: NodeWithScore, position: int, mode: MetadataMode) -> str:
+    if not isinstance(node, NodeWithScore):
+        raise InputTypeError(
+            f"nodes[{position}] is a {type(node).__name__}, expected a NodeWithScore: NodeWithScore(node=...)"
+        )
+    return node.node.get_content(metadata_mode=mode)

@@ -1,0 +1,57 @@
+"""Every Python block of README and docs runs, in order, page by page, and prints what the page says."""
+
+import io
+import re
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.md"))]
+BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+def blocks(page: Path) -> list[tuple[str, str, int]]:
+    """Return language, body and line number of each fenced block."""
+    text = page.read_text(encoding="utf-8")
+    return [(m["language"], m["body"], text[: m.start()].count("\n") + 1) for m in BLOCK.finditer(text)]
+
+
+def assert_same_output(printed: str, shown: str) -> None:
+    """Compare words exactly and decimal numbers to 0.02: INT8 rounds differently on other processors."""
+    assert NUMBER.sub("#", printed.strip()) == NUMBER.sub("#", shown.strip())
+    for ours, theirs in zip(NUMBER.findall(printed), NUMBER.findall(shown), strict=True):
+        assert float(ours) == pytest.approx(float(theirs), abs=0.02)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_code_block_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of a page share their names, and a text block after a Python block is its output."""
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {"__name__": f"page_{page.stem}"}
+    printed = ""
+    for language, body, line in blocks(page):
+        if language == "python":
+            output = io.StringIO()
+            with redirect_stdout(output):
+                exec(compile("\n" * line + body, str(page), "exec"), names)
+            printed = output.getvalue()
+        elif language == "text" and printed:
+            assert_same_output(printed, body)
+            printed = ""
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """A page that nobody can reach is no documentation."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name in navigation, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    """Links and pictures of the repository exist."""
+    for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
