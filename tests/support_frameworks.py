@@ -50,4 +50,5 @@ def tiny_reranker() -> Reranker:
 def run_python(program: str) -> str:
     """Run a program in a fresh interpreter and return what it printed."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout

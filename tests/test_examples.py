@@ -35,18 +35,24 @@ def run_example(name: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def quickstart_outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Run each quickstart once for all tests."""
+    return {name: run_example(name, tmp_path_factory.mktemp("elsewhere")) for name in QUICKSTARTS}
+
+
 @pytest.mark.parametrize("name", QUICKSTARTS)
-def test_a_quickstart_puts_the_answer_first(name: str, tmp_path: Path) -> None:
+def test_a_quickstart_puts_the_answer_first(name: str, quickstart_outputs: dict[str, str]) -> None:
     """The sentence that answers comes first of two, with the higher score."""
-    scored = [line.split("  ", 1) for line in run_example(name, tmp_path).splitlines()]
+    scored = [line.split("  ", 1) for line in quickstart_outputs[name].splitlines()]
     assert len(scored) == 2
     assert scored[0][1] == "You can return any item within 30 days for a full refund."
     assert -1 <= float(scored[1][0]) < float(scored[0][0]) <= 1
 
 
-def test_both_quickstarts_print_the_same(tmp_path: Path) -> None:
+def test_both_quickstarts_print_the_same(quickstart_outputs: dict[str, str]) -> None:
     """One model gives one ranking, whichever framework asks."""
-    first, second = (run_example(name, tmp_path) for name in QUICKSTARTS)
+    first, second = quickstart_outputs.values()
     assert first == second
 
 

@@ -638,7 +638,9 @@ def test_the_adapter_imports_no_other_framework() -> None:
 
 def test_the_embedded_model_is_shared_by_both_frameworks() -> None:
     """One loaded embedded model serves a LangChain compressor and a LlamaIndex postprocessor."""
-    langchain = pytest.importorskip("laterank.langchain")
+    pytest.importorskip("langchain_core")
+    from laterank import langchain
+
     postprocessor = ColbertRerank(reranker=bundled_reranker(), top_n=None)
     compressor = langchain.ColbertRerank(reranker=bundled_reranker(), top_n=None)
     ranked = postprocessor.postprocess_nodes(nodes(), query_str=QUESTION)

@@ -65,9 +65,13 @@ class ColbertRerank(BaseNodePostprocessor):
         default=BUNDLED, frozen=True, description="A folder, or a repository on the hub."
     )
     revision: str | None = Field(default=None, frozen=True, description="A branch, tag or commit on the hub.")
-    quantized: bool | None = Field(default=None, frozen=True, description="Whether to take the int8 graph.")
+    quantized: bool | None = Field(
+        default=None,
+        frozen=True,
+        description="True: the int8 graph; False: full precision; None: whichever is there.",
+    )
     providers: Sequence[Provider] | None = Field(
-        default=None, frozen=True, description="onnxruntime's, in order."
+        default=None, frozen=True, description='Such as ["cuda", "cpu"], in order; None: the CPU.'
     )
     threads: int | None = Field(default=None, frozen=True, description="None: one for each usable CPU.")
     local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
