@@ -21,7 +21,7 @@ LAYERS = (
     {"encoding"},
     {"cache"},
     {"reranker"},
-    {"explanation"},
+    {"explanation", "adapter"},
     {"langchain", "llama_index", "cli"},
 )
 """A file imports only from the layers before its own; within a layer, nothing from its neighbours."""

@@ -1,13 +1,8 @@
 """``ColbertRerank`` for LlamaIndex: a node postprocessor that reranks with a late-interaction model."""
 
-import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
-from laterank.model.files import BUNDLED
-from laterank.reranker import Reranker, ScoreKind
 
 try:
     from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
@@ -15,28 +10,20 @@ try:
     from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
-    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
-    from pydantic.json_schema import SkipJsonSchema
+    from pydantic import BaseModel, Field
+
+    from laterank.adapter import RerankOptions
 except ImportError as error:
     raise ImportError(
         'laterank.llama_index needs llama-index-core: pip install "laterank[llama-index]"'
     ) from error
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 __all__ = ["ColbertRerank"]
-
-_ModelName = Annotated[str, BeforeValidator(lambda m: os.fspath(m) if isinstance(m, os.PathLike) else m)]
-_LoadedReranker = Annotated[
-    Reranker, WrapValidator(lambda r, check: None if r is None else check(r)), SkipJsonSchema()
-]
-_LOADING_OPTIONS = {"model", "revision", "quantized", "providers", "threads", "local_files_only", "score"}
 
 _dispatcher = get_dispatcher(__name__)
 
 
-class ColbertRerank(BaseNodePostprocessor):
+class ColbertRerank(RerankOptions, BaseNodePostprocessor):
     """Rerank retrieved nodes with a late-interaction (ColBERT) model.
 
     Nodes come back in new ``NodeWithScore`` objects, best first; nodes without text come last. The model is
@@ -59,26 +46,7 @@ class ColbertRerank(BaseNodePostprocessor):
         ```
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
-
-    model: _ModelName = Field(
-        default=BUNDLED, frozen=True, description="A folder, or a repository on the hub."
-    )
-    revision: str | None = Field(default=None, frozen=True, description="A branch, tag or commit on the hub.")
-    quantized: bool | None = Field(
-        default=None,
-        frozen=True,
-        description="True: the int8 graph; False: full precision; None: whichever is there.",
-    )
-    providers: Sequence[Provider] | None = Field(
-        default=None, frozen=True, description='Such as ["cuda", "cpu"], in order; None: the CPU.'
-    )
-    threads: int | None = Field(default=None, frozen=True, description="None: one for each usable CPU.")
-    local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
-    score: ScoreKind = Field(default="mean", frozen=True, description="Of the query rows' best matches.")
-    reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
     top_n: int | None = Field(default=2, ge=1, strict=True, description="How many nodes to keep; None: all.")
-    score_threshold: float | None = Field(default=None, description="Drop nodes with a lower score.")
     keep_retrieval_score: bool = Field(
         default=False,
         description='Copy each node and keep its first score in metadata["retrieval_score"], '
@@ -92,32 +60,6 @@ class ColbertRerank(BaseNodePostprocessor):
     def class_name(cls) -> str:
         """Name the class in dumps, apart from the ``ColbertRerank`` of LlamaIndex's own package."""
         return "LaterankColbertRerank"
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Find the model, or take the one that was given."""
-        # Past pydantic's __setattr__: these fields are frozen, and were not set by the caller.
-        if self.reranker is None:
-            self.model_fields_set.discard("reranker")
-            self.__dict__["reranker"] = Reranker.from_pretrained(
-                self.model,
-                revision=self.revision,
-                quantized=self.quantized,
-                providers=self.providers,
-                threads=self.threads,
-                local_files_only=self.local_files_only,
-                score=self.score,
-            )
-        elif clash := sorted(_LOADING_OPTIONS & self.model_fields_set):
-            raise InputError(f"reranker is loaded already: pass it, or {', '.join(clash)}, not both")
-        else:
-            self.__dict__.update(model=self.reranker.name, score=self.reranker.score)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Self":
-        """Copy with other values for the options of a call, which are validated; share the model."""
-        copied = super().model_copy(deep=deep)
-        for name, value in (update or {}).items():
-            setattr(copied, name, value)
-        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         # BaseComponent's own deletes what cannot be pickled from the live object; handlers of callbacks can't.

@@ -1,0 +1,66 @@
+"""The options that both adapters share: which model to load, and how many results to keep."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
+from pydantic.json_schema import SkipJsonSchema
+
+from laterank.encoding.session import Provider
+from laterank.errors import InputError
+from laterank.model.files import BUNDLED
+from laterank.reranker import Reranker, ScoreKind
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["RerankOptions"]
+
+_ModelName = Annotated[str, BeforeValidator(lambda m: os.fspath(m) if isinstance(m, os.PathLike) else m)]
+_LoadedReranker = Annotated[
+    Reranker, WrapValidator(lambda r, check: None if r is None else check(r)), SkipJsonSchema()
+]
+_LOADING_OPTIONS = ("local_files_only", "model", "providers", "quantized", "revision", "score", "threads")
+
+
+class RerankOptions(BaseModel):
+    """Fields, loading and copying for an adapter; both frameworks build on pydantic.
+
+    The model is found when the object is built, loaded at the first call and shared by copies.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", validate_assignment=True)
+
+    model: _ModelName = Field(
+        default=BUNDLED, frozen=True, description="A folder, or a repository on the hub."
+    )
+    revision: str | None = Field(default=None, frozen=True, description="A branch, tag or commit on the hub.")
+    quantized: bool | None = Field(default=None, frozen=True, description="Whether to take the INT8 graph.")
+    providers: Sequence[Provider] | None = Field(
+        default=None, frozen=True, description="onnxruntime's, in order."
+    )
+    threads: int | None = Field(default=None, frozen=True, description="None: one for each usable CPU.")
+    local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
+    score: ScoreKind = Field(default="mean", frozen=True, description="Of the query rows' best matches.")
+    reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
+    score_threshold: float | None = Field(default=None, description="Drop results with a lower score.")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Find the model, or take the one that was given."""
+        # Past pydantic's __setattr__: the fields are frozen, and were not set by the caller.
+        if self.reranker is None:
+            self.model_fields_set.discard("reranker")
+            options = {name: getattr(self, name) for name in _LOADING_OPTIONS}
+            self.__dict__["reranker"] = Reranker.from_pretrained(**options)
+        elif clash := [name for name in _LOADING_OPTIONS if name in self.model_fields_set]:
+            raise InputError(f"reranker is loaded already: pass it, or {', '.join(clash)}, not both")
+        else:
+            self.__dict__.update(model=self.reranker.name, score=self.reranker.score)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Self":
+        """Copy with other values for the options of a call, which are validated; share the model."""
+        copied = super().model_copy(deep=deep)
+        for name, value in (update or {}).items():
+            setattr(copied, name, value)
+        return copied
