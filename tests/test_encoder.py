@@ -450,3 +450,23 @@ def test_a_doubled_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_usable_cpus_follow_the_affinity_mask() -> None:
     """A container with one processor gets one thread."""
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
+
+
+def test_a_square_projection_is_not_guessed(copy_of: Callable[..., Path]) -> None:
+    """A graph whose size the projection keeps may end with it or not; the caller must say."""
+    folder = copy_of("bert-stanford")
+    layer = folder / "1_Dense"
+    layer.mkdir()
+    weight = np.eye(16, dtype="<f4")[::-1].tobytes()
+    header = json.dumps(
+        {"linear.weight": {"dtype": "F32", "shape": [16, 16], "data_offsets": [0, len(weight)]}}
+    ).encode()
+    (layer / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + weight)
+    (layer / "config.json").write_text(json.dumps({"in_features": 16, "out_features": 16, "bias": False}))
+    with pytest.raises(ModelFormatError, match=r"nothing tells.*projected"):
+        ColbertEncoder.from_pretrained(folder).encode_documents(["mars"])
+    inside = ColbertEncoder.from_pretrained(folder, config={"projected": True}).encode_documents(["mars"])[0]
+    outside = ColbertEncoder.from_pretrained(folder, config={"projected": False}).encode_documents(["mars"])[
+        0
+    ]
+    np.testing.assert_allclose(outside, inside[:, ::-1], atol=1e-6)

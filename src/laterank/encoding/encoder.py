@@ -8,18 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
-from laterank.encoding.projection import Projection, load_projection
+from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.session import OnnxSession, Provider, usable_cpus
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
 from laterank.encoding.workers import Workers
-from laterank.errors import EncodingError, InputError, InputTypeError, ModelFormatError
+from laterank.errors import EncodingError, InputError, InputTypeError
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED, ModelFiles, find_model
 
@@ -174,9 +173,7 @@ class ColbertEncoder:
     @cached_property
     def fingerprint(self) -> bytes:
         """A digest of everything that decides a document's rows: graph, tokenizer, projection, settings, size."""
-        digest = hashlib.blake2b(digest_size=16)
-        for path in (self.files.onnx, *self.files.onnx_data, self.files.tokenizer):
-            digest.update(_file_digest(path))
+        digest = hashlib.blake2b(self.files.digest(), digest_size=16)
         digest.update(self._projection.digest() if self._projection else b"in the graph")
         settings = {"config": self.config.to_dict(), "cut": self._cut, "format": ROW_FORMAT}
         digest.update(json.dumps(settings, sort_keys=True).encode())
@@ -262,7 +259,7 @@ class ColbertEncoder:
     def _rows(self, states: Rows, tokens: Tokens) -> Rows:
         """Keep the scored tokens, project where the graph does not, cut, and scale to unit length."""
         scored = states if tokens.scored.all() else states[tokens.scored]
-        projection = self._projection_for(states.shape[-1])
+        projection = choose_projection(self._projection, self.files, states.shape[-1])
         rows = projection(scored) if projection else scored
         if self._cut is not None:
             rows = rows[:, : self._cut]
@@ -303,40 +300,8 @@ class ColbertEncoder:
         size = self._session.output_size
         if size is None:
             size = self._session.run(np.zeros((1, 2), dtype=np.int64), np.ones((1, 2), dtype=bool)).shape[-1]
-        projection = self._projection_for(size)
+        projection = choose_projection(self._projection, self.files, size)
         return projection.out_features if projection else size
-
-    def _projection_for(self, size: int) -> Projection | None:
-        """Decide from the graph's last dimension whether the projection is still to be applied.
-
-        Raises:
-            ModelFormatError: If that size is neither the projection's input nor the embedding's own.
-        """
-        projection, settings = self._projection, self.config
-        wanted = settings.embedding_size or (projection.out_features if projection else size)
-        if projection is not None and projection.out_features != wanted:
-            raise ModelFormatError(
-                f"{self.files.folder}: the projection gives {projection.out_features} numbers a token, the settings say "
-                f'{wanted}; pass config={{"embedding_size": ...}} or correct the files'
-            )
-        if projection is not None and projection.in_features == size:
-            if size != wanted:
-                return projection
-            if settings.projected is None:
-                raise ModelFormatError(
-                    f"{self.files.onnx} gives {size} numbers a token and the projection keeps that size, so nothing tells "
-                    'whether it is in the graph already; pass config={"projected": True or False}'
-                )
-            return None if settings.projected else projection
-        if size == wanted:
-            return None
-        expected = f"{wanted} (projected)" + (
-            f" or {projection.in_features} (before the projection)" if projection else ""
-        )
-        raise ModelFormatError(
-            f"{self.files.onnx} gives {size} numbers a token, expected {expected}; "
-            "add the projection (1_Dense/model.safetensors) to the folder or choose another onnx_file"
-        )
 
 
 def check_texts(texts: Sequence[str], what: str) -> Sequence[str]:
@@ -353,11 +318,3 @@ def check_texts(texts: Sequence[str], what: str) -> Sequence[str]:
         if not isinstance(text, str):
             raise InputTypeError(f"{what}[{position}] is {type(text).__name__}, expected a string")
     return texts
-
-
-def _file_digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        digest = hashlib.blake2b(digest_size=16)
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.digest()

@@ -18,7 +18,7 @@ from laterank.model.dialects import read_json
 from laterank.model.files import ModelFiles
 from laterank.model.safetensors import read_tensor, tensor_names
 
-__all__ = ["Projection", "load_projection"]
+__all__ = ["Projection", "choose_projection", "load_projection"]
 
 Floats = NDArray[np.float32]
 
@@ -107,6 +107,45 @@ def load_projection(files: ModelFiles) -> Projection | None:
                 f"but {files.dense[number]} gives {one.weight.shape[0]}"
             )
     return Projection(tuple(layers))
+
+
+def choose_projection(projection: Projection | None, files: ModelFiles, size: int) -> Projection | None:
+    """Decide from the graph's last dimension whether the projection is still to be applied.
+
+    Args:
+        projection: What lies beside the graph, if anything does.
+        files: The model, for its settings.
+        size: Numbers that the graph gives for each token.
+
+    Returns:
+        The projection, or None where the graph's output is the embedding already.
+
+    Raises:
+        ModelFormatError: If that size is neither the projection's input nor the embedding's own.
+    """
+    settings = files.config
+    wanted = settings.embedding_size or (projection.out_features if projection else size)
+    if projection is not None and projection.out_features != wanted:
+        raise ModelFormatError(
+            f"{files.folder}: the projection gives {projection.out_features} numbers a token, the settings say "
+            f'{wanted}; pass config={{"embedding_size": ...}} or correct the files'
+        )
+    if projection is not None and projection.in_features == size:
+        if size != wanted:
+            return projection
+        if settings.projected is None:
+            raise ModelFormatError(
+                f"{files.onnx} gives {size} numbers a token and the projection keeps that size, so nothing tells "
+                'whether it is in the graph already; pass config={"projected": True or False}'
+            )
+        return None if settings.projected else projection
+    if size == wanted:
+        return None
+    unprojected = f" or {projection.in_features} (before the projection)" if projection else ""
+    raise ModelFormatError(
+        f"{files.onnx} gives {size} numbers a token, expected {wanted} (projected){unprojected}; "
+        "add the projection (1_Dense/model.safetensors) to the folder or choose another onnx_file"
+    )
 
 
 def _read_layer(folder: Path) -> Layer:

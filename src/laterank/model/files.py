@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,17 @@ class ModelFiles:
     dense: tuple[Path, ...] = ()
     linear: Path | None = None
     revision: str | None = None
+
+    def digest(self) -> bytes:
+        """Return a digest of the graph's, its data's and the tokenizer's bytes."""
+        digest = hashlib.blake2b(digest_size=16)
+        for path in (self.onnx, *self.onnx_data, self.tokenizer):
+            content = hashlib.blake2b(digest_size=16)
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    content.update(block)
+            digest.update(content.digest())
+        return digest.digest()
 
 
 def find_model(
