@@ -1,5 +1,7 @@
 """Every Python block of README and docs runs, in order, page by page, and prints what the page says."""
 
+import doctest
+import importlib
 import io
 import re
 from contextlib import redirect_stdout
@@ -7,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from laterank.model import registry
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.md"))]
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+MODULES = [
+    ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+    for path in sorted((ROOT / "src").rglob("*.py"))
+    if path.name != "__init__.py"
+]
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
@@ -41,6 +50,13 @@ def test_every_code_block_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> N
         elif language == "text" and printed:
             assert_same_output(printed, body)
             printed = ""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_example_in_a_docstring_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What help() shows works, and prints what it says."""
+    monkeypatch.setattr(registry, "_KNOWN", dict(registry._KNOWN))
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -52,7 +52,7 @@ class Reranker:
         >>> from laterank import Reranker
         >>> reranker = Reranker.from_pretrained()
         >>> documents = ["Venus is Earth's twin in size.", "Mars is known as the Red Planet."]
-        >>> [best, _] = reranker.rank("Which planet is the Red Planet?", documents)
+        >>> best, _ = reranker.rank("Which planet is the Red Planet?", documents)
         >>> documents[best.index]
         'Mars is known as the Red Planet.'
     """
