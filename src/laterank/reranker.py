@@ -65,7 +65,7 @@ class Reranker:
         Args:
             encoder: The model.
             cache: Where documents' rows are kept: True for 256 MiB of memory, False for nowhere, or a cache.
-            score: ``"mean"`` divides MaxSim by the query's rows, so that scores lie in [-1, 1] and queries compare;
+            score: ``"mean"`` divides MaxSim by the query's rows, so that scores lie in [-1, 1] whatever the query's length;
                 ``"sum"`` is the literature's raw MaxSim.
 
         Raises:
