@@ -13,8 +13,8 @@ __all__ = ["maxsim"]
 
 Rows = NDArray[np.float32]
 
-SIMILARITIES_AT_ONCE = 1 << 21
-"""Numbers in the largest similarity block (8 MB), so that memory does not grow with the candidates."""
+SIMILARITIES_AT_ONCE = 1 << 17
+"""Numbers in a similarity block: 512 KiB stay in the processor's cache, however many candidates there are."""
 
 
 def maxsim(query: Rows, documents: Sequence[Rows]) -> Rows:
@@ -44,22 +44,25 @@ def maxsim(query: Rows, documents: Sequence[Rows]) -> Rows:
     _check_rows(query, "query", None)
     for position, document in enumerate(documents):
         _check_rows(document, f"documents[{position}]", query.shape[1])
-    # One query token a line, so that each maximum runs over neighbours in memory.
-    query = np.ascontiguousarray(query, dtype=np.float32)
+    columns = np.ascontiguousarray(query.T, dtype=np.float32)
     scores = np.empty(len(documents), dtype=np.float32)
     for start, end in _blocks([len(document) for document in documents], SIMILARITIES_AT_ONCE // len(query)):
-        scores[start:end] = _score_block(query, documents[start:end])
+        scores[start:end] = _score_block(columns, documents[start:end])
     return scores
 
 
-def _score_block(query: Rows, documents: Sequence[Rows]) -> Rows:
-    """Write every document's similarities into one array, then take all maxima in one pass."""
+def _score_block(columns: Rows, documents: Sequence[Rows]) -> Rows:
+    """Write every document's similarities into one array, then take all maxima in one pass.
+
+    Args:
+        columns: The query, one token a column. *Shape:* ``(dim, query_tokens)``
+        documents: *Shape:* ``(document_tokens, dim)`` each
+    """
     ends = np.cumsum([len(document) for document in documents])
     starts = ends - [len(document) for document in documents]
-    similarities = np.empty((ends[-1], len(query)), dtype=np.float32)
-    transposed = query.T
+    similarities = np.empty((ends[-1], columns.shape[1]), dtype=np.float32)
     for document, start, end in zip(documents, starts, ends, strict=True):
-        np.matmul(document.astype(np.float32, copy=False), transposed, out=similarities[start:end])
+        np.matmul(document.astype(np.float32, copy=False), columns, out=similarities[start:end])
     best: Rows = np.maximum.reduceat(similarities, starts, axis=0)
     return np.asarray(best.sum(axis=1), dtype=np.float32)
 

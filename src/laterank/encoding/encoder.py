@@ -101,9 +101,10 @@ class ColbertEncoder:
         self.files = files
         self.threads = threads if threads is not None else usable_cpus()
         self._cut = dim
-        self._session = OnnxSession(files.onnx, providers=providers, threads=self.threads)
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
+        # Single-threaded runs side by side beat one run on several threads (benchmarks/speed.py).
+        self._session = OnnxSession(files.onnx, providers=providers, threads=1)
         self._workers = Workers(self.threads if self._session.runs_on_cpu else 1)
 
     @classmethod

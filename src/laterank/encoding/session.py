@@ -62,19 +62,17 @@ class OnnxSession:
     in the session.
     """
 
-    def __init__(
-        self, path: Path, *, providers: Sequence[Provider] | None = None, threads: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, providers: Sequence[Provider] | None = None, threads: int = 1) -> None:
         """Remember what to load.
 
         Args:
             path: The ``.onnx`` file.
             providers: Execution providers in order of preference; None for the CPU.
-            threads: Threads of one run; None for every usable processor.
+            threads: Threads of one run.
         """
         self._path = path
         self._providers = None if providers is None else tuple(providers)
-        self._threads = threads if threads is not None else usable_cpus()
+        self._threads = threads
         self._loaded: _Loaded | None = None
         self._lock = threading.Lock()
 

@@ -1,0 +1,170 @@
+"""How fast reranking is, against fastembed with the same graph, documents and threads.
+
+Run ``python benchmarks/speed.py --data FOLDER``. Repeats are interleaved, because a shared machine's speed drifts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from speed_model import build_model
+from speed_report import machine_facts, write_report
+from speed_systems import QUERY, FastembedSystem, LaterankSystem, load_fastembed, passages
+
+import laterank
+from laterank import Reranker
+
+HERE = Path(__file__).parent
+TOKENIZER = Path(laterank.__file__).parent / "model" / "bundled" / "tokenizer.json"
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 256)
+DEFAULT_BATCH_SIZE = 256
+DOCUMENTS = 100
+
+
+def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return each call's milliseconds, all called once a round in random order."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds):
+        for name in random.Random(number).sample(sorted(calls), len(calls)):
+            gc.collect()
+            start = time.perf_counter()
+            calls[name]()
+            times[name].append((time.perf_counter() - start) * 1e3)
+        if rounds < 20:
+            print(
+                f"round {number + 1}", {name: round(taken[-1]) for name, taken in times.items()}, flush=True
+            )
+    return times
+
+
+def difference(one: LaterankSystem, other: FastembedSystem, documents: list[str]) -> dict[str, Any]:
+    """Compare the two systems' rows and rankings, so that a speed is of the same work."""
+    query, rows = one.embed(QUERY, documents)
+    other_query, other_rows = other.embed(QUERY, documents)
+    return {
+        "largest_difference_query": float(np.abs(query - other_query).max()),
+        "largest_difference_documents": max(
+            float(np.abs(a - b).max()) for a, b in zip(rows, other_rows, strict=True)
+        ),
+        "same_ranking": one.rank(QUERY, documents) == other.rank(QUERY, documents),
+    }
+
+
+def cold(model: Path, documents: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Time one query over documents that nobody has encoded yet."""
+    loaded = load_fastembed(model, options.threads)
+    ours, bundled = (LaterankSystem(which, options.threads) for which in (model, "bundled"))
+    systems: dict[str, LaterankSystem | FastembedSystem] = {
+        "laterank": ours,
+        "laterank, bundled model": bundled,
+    }
+    systems |= {
+        f"fastembed :{size}": FastembedSystem(loaded, size) for size in options.batch_size or BATCH_SIZES
+    }
+    for system in systems.values():
+        system.rank(QUERY, documents[:4])
+    calls = {name: partial(system.rank, QUERY, documents) for name, system in systems.items()}
+    lengths = ours.reranker.encoder.count_tokens(documents)  # type: ignore[attr-defined]  # not in the protocol
+    return {
+        "tokens_mean": float(np.mean(lengths)),
+        "tokens_range": [min(lengths), max(lengths)],
+        "same": difference(ours, FastembedSystem(loaded, 1), documents[:20]),
+        "milliseconds": interleaved(calls, options.rounds),
+    }
+
+
+def warm(model: Path | str, documents: list[str], options: argparse.Namespace) -> dict[str, list[float]]:
+    """Time a ranking of cached documents and its query's encoding alone, in turn."""
+    reranker = Reranker.from_pretrained(model, threads=options.threads)
+    reranker.warm(documents)
+    reranker.rank(QUERY, documents)
+    calls: dict[str, Callable[[], object]] = {
+        "rank": lambda: reranker.rank(QUERY, documents),
+        "query": lambda: reranker.encoder.encode_queries([QUERY]),
+    }
+    return interleaved(calls, options.warm_rounds)
+
+
+def peak_memory(system: str, kind: str, options: argparse.Namespace) -> float:
+    """Return the most memory (MiB) that a process of its own takes for one cold ranking."""
+    given = ["--threads", str(options.threads), "--data", str(options.data), "--build", str(options.build)]
+    command = [sys.executable, __file__, *given, "--memory-of", system, "--kind", kind]
+    finished = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(finished.stdout.split()[-1])
+
+
+def own_peak_mib() -> float:
+    """Return this process's own peak; ``ru_maxrss`` alone would start at that of the process that started it."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
+        return int(fields["VmHWM"].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def print_memory(model: Path, options: argparse.Namespace) -> None:
+    """Rank once and print this process's peak: what the other process asks for."""
+    texts = json.loads((options.build / f"{options.kind}.json").read_text(encoding="utf-8"))
+    name, _, size = options.memory_of.partition(":")
+    if name == "fastembed":
+        FastembedSystem(load_fastembed(model, options.threads), int(size)).rank(QUERY, texts)
+    else:
+        LaterankSystem("bundled" if size else model, options.threads).rank(QUERY, texts)
+    print(own_peak_mib())
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--warm-rounds", type=int, default=100)
+    parser.add_argument("--batch-size", type=int, action="append", help="fastembed's, instead of all")
+    parser.add_argument("--build", type=Path, default=HERE / "build", help="where the model is written once")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--kind", choices=["d50", "d200"], help="only these documents")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure everything and write the report."""
+    options = arguments()
+    model = build_model(options.build / "minilm-shape", TOKENIZER)
+    if options.memory_of:
+        print_memory(model, options)
+        return
+    chooser = Reranker.from_pretrained(model, threads=1)
+    results: dict[str, Any] = {"machine": machine_facts(), "load_before": os.getloadavg()[0]}
+    results |= {"threads": options.threads, "documents": DOCUMENTS, "cold": {}, "memory_mib": {}}
+    for kind in [options.kind] if options.kind else ["d50", "d200"]:
+        documents = passages(options.data, kind, DOCUMENTS, chooser)
+        (options.build / f"{kind}.json").write_text(json.dumps(documents), encoding="utf-8")
+        results["cold"][kind] = cold(model, documents, options)
+        results["memory_mib"][kind] = {
+            system: peak_memory(system, kind, options)
+            for system in ("laterank", "laterank:bundled", "fastembed:1", f"fastembed:{DEFAULT_BATCH_SIZE}")
+        }
+        if kind == "d200":
+            names: dict[str, Path | str] = {"fp32": model, "bundled": "bundled"}
+            results["warm"] = {name: warm(which, documents, options) for name, which in names.items()}
+        results["load_after"] = os.getloadavg()[0]
+        write_report(options.results, results)
+
+
+if __name__ == "__main__":
+    main()
