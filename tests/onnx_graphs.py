@@ -76,6 +76,41 @@ def with_external_data(path: Path) -> None:
     )
 
 
+def with_outputs_renamed(path: Path, *, rows: str, other: str) -> None:
+    """Give the rows another name, and put an output of one number a token before them."""
+    model = onnx.load(path)
+    output = model.graph.output[-1]
+    shape = [dim.dim_param or dim.dim_value for dim in output.type.tensor_type.shape.dim]
+    model.graph.node.append(helper.make_node("Identity", [output.name], [rows]))
+    starts = numpy_helper.from_array(np.array([0], dtype=np.int64), f"{rows}_start")
+    ends = numpy_helper.from_array(np.array([1], dtype=np.int64), f"{rows}_end")
+    axes = numpy_helper.from_array(np.array([2], dtype=np.int64), f"{rows}_axes")
+    model.graph.initializer.extend([starts, ends, axes])
+    other_name = f"{other}_of_{rows}"
+    model.graph.node.append(
+        helper.make_node("Slice", [output.name, starts.name, ends.name, axes.name], [other_name])
+    )
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info(other_name, TensorProto.FLOAT, [*shape[:2], 1]))
+    model.graph.output.append(helper.make_tensor_value_info(rows, TensorProto.FLOAT, shape))
+    onnx.save(model, path)
+
+
+def with_position_ids_added_to_the_output(path: Path) -> None:
+    """Make position_ids an input whose effect can be seen: each row is raised by its position."""
+    model = onnx.load(path)
+    model.graph.input.append(
+        helper.make_tensor_value_info("position_ids", TensorProto.INT64, ["batch", "sequence"])
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2], dtype=np.int64), "last_axis"))
+    model.graph.node.append(helper.make_node("Cast", ["position_ids"], ["as_float"], to=TensorProto.FLOAT))
+    model.graph.node.append(helper.make_node("Unsqueeze", ["as_float", "last_axis"], ["as_rows"]))
+    onnx.save(model, path)
+    _append(
+        path, lambda name: helper.make_node("Add", [name, "as_rows"], ["raised"]), "raised", TensorProto.FLOAT
+    )
+
+
 def _append(path: Path, make_node: object, name: str, kind: int) -> None:
     model = onnx.load(path)
     output = model.graph.output[0]

@@ -84,6 +84,17 @@ def test_a_slice_does_not_keep_its_large_parent_alive() -> None:
     assert held.base is None
 
 
+def test_rows_of_other_precision_are_kept_as_float32() -> None:
+    """Read-only float16 rows, as a file gives them, are converted."""
+    half = rows(2).astype(np.float16)
+    half.flags.writeable = False
+    cache = MemoryCache()
+    cache.put_many({b"a": half})
+    [held] = cache.get_many([b"a"])
+    assert held is not None
+    assert held.dtype == np.float32
+
+
 def test_clear_forgets_documents() -> None:
     """The counters go on, the documents are gone."""
     cache = MemoryCache()

@@ -71,6 +71,14 @@ def test_multi_vector_encoder_mask_options_are_read(copy_of: Callable[..., Path]
     assert (config.attend_to_expansion_tokens, config.expansion_token) == (True, "[PAD]")
 
 
+def test_an_empty_task_list_and_an_empty_allow_list_mean_what_they_say(copy_of: Callable[..., Path]) -> None:
+    """No task means no skiplist at all; an empty allow-list is none."""
+    folder = copy_of("bert-st6")
+    edit_json(folder / "2_MultiVectorMask" / "config.json", skiplist_tasks=[], keep_only_token_ids=[])
+    config = read_config(folder)
+    assert (config.skip_query, config.skip_document, config.keep_only_token_ids) == (False, False, None)
+
+
 def test_multi_vector_encoder_without_expansion_takes_its_query_length(copy_of: Callable[..., Path]) -> None:
     """Without expansion the transformer's own query length is the ceiling."""
     folder = copy_of("bert-st6")
@@ -223,6 +231,69 @@ def test_a_whole_config_replaces_the_files(copy_of: Callable[..., Path]) -> None
     encoder = ColbertEncoder.from_pretrained(folder, config=config)
     reference = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate")
     assert (encoder.encode_queries(["red planet"])[0] == reference.encode_queries(["red planet"])[0]).all()
+
+
+def test_a_whole_config_knows_the_networks_positions() -> None:
+    """A length that the network cannot hold is found there, too."""
+    config = ColbertConfig(query_prefix="[Q] ", document_prefix="[D] ", query_length=32, document_length=4096)
+    with pytest.raises(InputError, match=r"document_length is 4096.*128 positions"):
+        ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", config=config)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [(SETTINGS, {"prompts": ["x"]}), ("sentence_bert_config.json", {"query_expansion": True})],
+)
+def test_settings_of_the_wrong_shape_name_the_file(
+    copy_of: Callable[..., Path], file: str, changes: dict[str, object]
+) -> None:
+    """A list where an object belongs is no traceback."""
+    folder = copy_of("bert-st6")
+    edit_json(folder / file, **changes)
+    with pytest.raises(ModelFormatError, match=f"{file}.*expected an object"):
+        read_config(folder)
+
+
+# Model, query marker, query length, document length, expansion, attended; "file" where the model's own files decide.
+PUBLISHED = [
+    ("colbert-ir/colbertv2.0", "file", 32, 180, "file", False),
+    ("lightonai/colbertv2.0", "file", 32, 300, "file", False),
+    ("answerdotai/answerai-colbert-small-v1", "file", 32, 300, "file", False),
+    ("jinaai/jina-colbert-v2", 250002, 32, 8192, "file", True),
+    ("lightonai/GTE-ModernColBERT-v1", "file", 48, 300, "none", False),
+    ("lightonai/LateOn", "file", "file", 300, "none", False),
+    ("lightonai/mLateOn", "file", "file", 8192, "none", False),
+    ("lightonai/LateOn-Code", "file", 256, 2048, "none", False),
+    ("lightonai/LateOn-Code-edge", "file", 256, 2048, "none", False),
+    ("mixedbread-ai/mxbai-edge-colbert-v0-17m", "file", 48, 512, "none", False),
+    ("mixedbread-ai/mxbai-edge-colbert-v0-32m", "file", 48, 512, "none", False),
+    ("LiquidAI/LFM2-ColBERT-350M", "file", 32, "file", "fixed", "file"),
+]
+
+
+@pytest.mark.parametrize(("name", "marker", "query", "document", "expansion", "attended"), PUBLISHED)
+def test_the_registry_says_what_was_published(
+    name: str, marker: object, query: object, document: object, expansion: object, attended: object
+) -> None:
+    """What models were trained with, where their files are known to leave it out or get it wrong."""
+    known = known_model(name)
+    assert known is not None
+    said = {"query_prefix_id": marker, "query_length": query, "document_length": document}
+    said |= {"query_expansion": expansion, "attend_to_expansion_tokens": attended}
+    for setting, expected in said.items():
+        assert known.settings.get(setting, "file") == expected, setting
+
+
+def test_a_repository_that_speaks_two_dialects_loads_under_its_registry_entry(
+    copy_of: Callable[..., Path],
+) -> None:
+    """LateOn has PyLate's file and the exporter's; answerai has PyLate's and Stanford's."""
+    folder = copy_of("bert-pylate")
+    shutil.copy(GOLDEN / "lighton" / "onnx_config.json", folder)
+    known = known_model("lightonai/LateOn")
+    assert known is not None
+    config = read_config(folder, registered={**known.settings, "document_length": 48})
+    assert (config.query_expansion, config.query_prefix, config.query_length) == ("none", "[Q] ", 32)
 
 
 def test_the_registry_knows_the_models_that_people_use() -> None:

@@ -40,16 +40,16 @@ def test_every_code_block_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Blocks of a page share their names, and a text block after a Python block is its output."""
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {"__name__": f"page_{page.stem}"}
-    printed = ""
+    printed: str | None = None
     for language, body, line in blocks(page):
         if language == "python":
             output = io.StringIO()
             with redirect_stdout(output):
                 exec(compile("\n" * line + body, str(page), "exec"), names)
             printed = output.getvalue()
-        elif language == "text" and printed:
+        elif language == "text" and printed is not None:
             assert_same_output(printed, body)
-            printed = ""
+            printed = None
 
 
 @pytest.mark.parametrize("name", MODULES)

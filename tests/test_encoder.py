@@ -25,12 +25,14 @@ from laterank import (
     EncodingError,
     InputError,
     InputTypeError,
+    KnownModel,
     ModelFormatError,
     ModelNotFoundError,
     ProviderError,
 )
 from laterank.encoding.batching import Batching
 from laterank.encoding.session import OnnxSession, usable_cpus
+from laterank.model.dialects import read_config
 
 TEXTS = [
     "Mars, known for its reddish appearance, is often referred to as the Red Planet.",
@@ -41,6 +43,38 @@ TEXTS = [
     "rocket 🚀 launch",
     "Saturn, famous for its rings, is sometimes mistaken for the Red Planet.",
 ]
+
+
+FORKING = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+@FORKING
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_other_threads_work_does_not_hang() -> None:
+    """Threads hold the cache's and the session's locks while the process forks; the children work all the same."""
+    code = (
+        "import os, threading, sys\n"
+        "from laterank import Reranker\n"
+        f"reranker = Reranker.from_pretrained({str(GOLDEN / 'bert-pylate')!r}, threads=2)\n"
+        "reranker.load()\n"
+        "stop = threading.Event()\n"
+        "def work():\n"
+        "    while not stop.is_set(): reranker.rank('red planet', ['mars', 'venus', 'saturn has rings'])\n"
+        "threads = [threading.Thread(target=work) for _ in range(3)]\n"
+        "[thread.start() for thread in threads]\n"
+        "for number in range(12):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        os._exit(0 if len(reranker.rank('red planet', ['mars', f'new {number}'])) == 2 else 1)\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+        "stop.set()\n"
+        "[thread.join() for thread in threads]\n"
+        "print('done')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert result.stdout.strip() == "done", result.stderr
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -132,7 +166,7 @@ def test_making_an_encoder_loads_no_network(monkeypatch: pytest.MonkeyPatch) -> 
     ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@FORKING
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_builds_its_own_session(tiny_encoder: ColbertEncoder) -> None:
     """gunicorn's preload forks after the model was used; the child must neither hang nor crash."""
@@ -367,6 +401,20 @@ def test_a_graph_of_another_size_than_the_projection_is_refused(copy_of: Callabl
         ColbertEncoder.from_pretrained(folder, config={"embedding_size": 24}).encode_documents(["mars"])
 
 
+def test_a_dropped_projection_is_never_silent(copy_of: Callable[..., Path]) -> None:
+    """Hidden states without their projection are as long as hidden states: nothing tells, so nothing is guessed."""
+    folder = copy_of()
+    shutil.rmtree(folder / "1_Dense")
+    (folder / "modules.json").unlink()
+    with pytest.raises(
+        ModelFormatError, match=r"32 numbers a token, which its hidden states have, too.*projected"
+    ):
+        ColbertEncoder.from_pretrained(folder).encode_documents(["mars"])
+    known = KnownModel(name=str(folder), licence="MIT", embedding_size=16, parameters_millions=1)
+    assert read_config(folder, registered=known.all_settings()).embedding_size == 16
+    assert ColbertEncoder.from_pretrained(folder, config={"projected": True}).dim == 32
+
+
 def test_an_unprojected_graph_without_its_projection_is_refused(copy_of: Callable[..., Path]) -> None:
     """The dropped projection is the classic silent fault; a size that is known makes it loud."""
     folder = copy_of()
@@ -407,12 +455,110 @@ def test_a_provider_that_is_not_there_is_an_error() -> None:
         encoder.encode_queries(["mars"])
 
 
-def test_a_provider_that_did_not_come_up_is_an_error() -> None:
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_a_provider_that_did_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """onnxruntime lists CUDA, fails to start it and goes on with the CPU: that is a fallback, and refused."""
-    session = OnnxSession(GOLDEN / "bert-pylate" / "onnx" / "model.onnx", providers=["cuda", "cpu"])
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers=["cuda"])
     with pytest.raises(ProviderError, match="CUDAExecutionProvider was asked for and did not come up"):
-        session._refuse_fallback(["CPUExecutionProvider"])
-    session._refuse_fallback(["CUDAExecutionProvider", "CPUExecutionProvider"])
+        encoder.encode_queries(["mars"])
+
+
+def test_what_is_no_provider_is_refused() -> None:
+    """An empty list or a number is found when the encoder is made; one name needs no list."""
+    for providers in ([], [3], [("cuda",)]):
+        with pytest.raises(InputError, match="providers is"):
+            ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers=providers)  # type: ignore[arg-type]
+    assert ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers="cpu").encode_queries(["mars"])
+
+
+def test_a_gpu_gets_few_large_batches_and_a_cpu_small_ones() -> None:
+    """On a GPU similar lengths share a run; on a CPU only equal ones do."""
+    gpu = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers=["cuda", "cpu"])._batching
+    cpu = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate")._batching
+    assert list(gpu.plan([100, 90, 90, 20])) == [[0, 1, 2], [3]]
+    assert list(cpu.plan([100, 90, 90, 20])) == [[0], [1, 2], [3]]
+
+
+def test_runs_stay_under_the_token_budget(
+    tiny_encoder: ColbertEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is encoded, no run of the network is larger than 512 tokens: memory is bounded."""
+    shapes: list[tuple[int, ...]] = []
+    run = OnnxSession.run
+    monkeypatch.setattr(
+        OnnxSession, "run", lambda self, ids, mask: shapes.append(ids.shape) or run(self, ids, mask)
+    )
+    tiny_encoder.encode_documents(["mars " * (number % 60) for number in range(3000)])
+    assert sum(batch for batch, _ in shapes) == 3000
+    assert max(batch * tokens for batch, tokens in shapes) <= 512
+
+
+def test_texts_are_tokenised_in_rounds(tiny_encoder: ColbertEncoder) -> None:
+    """A corpus is never held as tokens all at once."""
+    rounds: list[int] = []
+    encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate")
+    real = encoder._tokenizer
+
+    class Watching:
+        def documents(self, texts: list[str]) -> object:
+            rounds.append(len(texts))
+            return real.documents(texts)
+
+    encoder.__dict__["_tokenizer"] = Watching()
+    encoder.encode_documents(["mars"] * 2500)
+    assert sum(rounds) == 2500
+    assert max(rounds) <= 1024
+
+
+def test_the_session_neither_spins_nor_takes_more_threads_than_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Idle threads that spin cost more than the work."""
+    import onnxruntime
+
+    seen = []
+    real = onnxruntime.InferenceSession
+
+    def watching(path: object, options: onnxruntime.SessionOptions, **arguments: object) -> object:
+        seen.append(
+            (
+                options.get_session_config_entry("session.intra_op.allow_spinning"),
+                options.intra_op_num_threads,
+            )
+        )
+        return real(path, options, **arguments)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watching)
+    ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", threads=2).encode_queries(["mars"])
+    assert seen == [("0", 1)]
+
+
+def test_several_outputs_with_rows_are_told_apart_by_name(copy_of: Callable[..., Path]) -> None:
+    """A graph with sparse weights and ColBERT rows: known names win, others must be named."""
+    folder = copy_of("bert-stanford")
+    expected = ColbertEncoder.from_pretrained(folder).encode_documents(["mars"])[0]
+    onnx_graphs.with_outputs_renamed(folder / "model.onnx", rows="colbert_vecs", other="sparse_vecs")
+    with pytest.raises(ModelFormatError, match=r"several outputs.*sparse_vecs.*config=\{\"output\""):
+        ColbertEncoder.from_pretrained(folder).encode_documents(["mars"])
+    chosen = ColbertEncoder.from_pretrained(folder, config={"output": "colbert_vecs"})
+    np.testing.assert_allclose(chosen.encode_documents(["mars"])[0], expected, atol=1e-6)
+    onnx_graphs.with_outputs_renamed(folder / "model.onnx", rows="token_embeddings", other="sparse_vecs")
+    np.testing.assert_allclose(
+        ColbertEncoder.from_pretrained(folder).encode_documents(["mars"])[0], expected, atol=1e-6
+    )
+
+
+def test_position_ids_are_counted_from_zero(copy_of: Callable[..., Path]) -> None:
+    """Some exporters make them an input."""
+    folder = copy_of("bert-stanford")
+    onnx_graphs.with_position_ids_added_to_the_output(folder / "model.onnx")
+    session = OnnxSession(folder / "model.onnx")
+    ids, mask = np.array([[4, 9, 9, 5]]), np.ones((1, 4), dtype=bool)
+    plain = OnnxSession(GOLDEN / "bert-stanford" / "model.onnx").run(ids, mask)
+    np.testing.assert_allclose(session.run(ids, mask)[0, :, 0] - plain[0, :, 0], [0, 1, 2, 3], atol=1e-5)
 
 
 def test_the_cpu_provider_can_be_named_with_options() -> None:
@@ -447,9 +593,43 @@ def test_a_doubled_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         encoder.encode_queries(["mars"])
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")
 def test_usable_cpus_follow_the_affinity_mask() -> None:
     """A container with one processor gets one thread."""
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    code += "from laterank.encoding.session import usable_cpus; print(usable_cpus())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "1"
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
+
+
+def test_more_numbers_than_a_model_has_cannot_be_asked_for() -> None:
+    """A cut that is none is an error of the call, not of the cache."""
+    encoder = ColbertEncoder.from_pretrained(
+        GOLDEN / "bert-pylate", dim=200, config={"matryoshka_dims": (200,)}
+    )
+    with pytest.raises(InputError, match=r"dim is 200, but .* gives 16 numbers"):
+        encoder.encode_documents(["mars"])
+    assert ColbertEncoder.from_pretrained("bundled", dim=96).dim == 96
+
+
+def test_unknown_modules_are_not_skipped_over(copy_of: Callable[..., Path]) -> None:
+    """A LayerNorm after the projection changes every row; leaving it out would be silent."""
+    folder = copy_of()
+    modules = json.loads((folder / "modules.json").read_text())
+    modules.append(
+        {"idx": 2, "name": "2", "path": "2_LayerNorm", "type": "sentence_transformers.models.LayerNorm"}
+    )
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ModelFormatError, match=r"module .*LayerNorm.*expected only Transformer, Dense"):
+        ColbertEncoder.from_pretrained(folder)
+
+
+def test_a_pickle_of_the_bundled_model_holds_no_path() -> None:
+    """Where it is read, the wheel may lie elsewhere."""
+    encoder = pickle.loads(pickle.dumps(ColbertEncoder.from_pretrained()))
+    assert encoder.files == ColbertEncoder.from_pretrained().files
+    assert copy.copy(encoder) is encoder
 
 
 def test_a_square_projection_is_not_guessed(copy_of: Callable[..., Path]) -> None:
@@ -462,7 +642,7 @@ def test_a_square_projection_is_not_guessed(copy_of: Callable[..., Path]) -> Non
         {"linear.weight": {"dtype": "F32", "shape": [16, 16], "data_offsets": [0, len(weight)]}}
     ).encode()
     (layer / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + weight)
-    (layer / "config.json").write_text(json.dumps({"in_features": 16, "out_features": 16, "bias": False}))
+    (layer / "config.json").write_text(json.dumps({"bias": False, "activation_function": "Identity"}))
     with pytest.raises(ModelFormatError, match=r"nothing tells.*projected"):
         ColbertEncoder.from_pretrained(folder).encode_documents(["mars"])
     inside = ColbertEncoder.from_pretrained(folder, config={"projected": True}).encode_documents(["mars"])[0]

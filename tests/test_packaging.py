@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "laterank"
 
 LAYERS = (
-    {"errors"},
+    {"errors", "forking"},
     {"scoring", "model"},
     {"encoding"},
     {"cache"},
@@ -207,3 +207,31 @@ def test_each_heavy_dependency_is_known_to_one_place(path: Path) -> None:
     used = {name.split(".")[0] for name in imports(path)}
     assert [name for name in used if not source_name(path).startswith(ONLY_IN.get(name, ""))] == []
     assert used.isdisjoint({"torch", "transformers", "onnx", "sentence_transformers"})
+
+
+def test_the_public_names_are_these() -> None:
+    """A name that is added or lost is a decision, not an accident."""
+    import laterank
+
+    assert laterank.__all__ == [
+        "CacheError",
+        "CacheStats",
+        "ColbertConfig",
+        "ColbertEncoder",
+        "DocumentCache",
+        "Encoder",
+        "EncodingError",
+        "InputError",
+        "InputTypeError",
+        "KnownModel",
+        "LaterankError",
+        "MemoryCache",
+        "ModelFormatError",
+        "ModelNotFoundError",
+        "ProviderError",
+        "RankedDocument",
+        "Reranker",
+        "ShapeError",
+        "maxsim",
+        "register_model",
+    ]

@@ -43,6 +43,7 @@ def dense(folder: Path, weight: np.ndarray, *, bias: np.ndarray | None = None, *
     """Write one Dense layer as PyLate writes it."""
     folder.mkdir()
     tensors = {"linear.weight": weight} | ({"linear.bias": bias} if bias is not None else {})
+    config.setdefault("activation_function", "torch.nn.modules.linear.Identity")
     residual = config.pop("residual", None)
     if isinstance(residual, np.ndarray):
         tensors["residual.weight"] = residual
@@ -104,6 +105,14 @@ def test_residuals_are_the_input_or_its_own_matrix(tmp_path: Path) -> None:
     np.testing.assert_allclose(project(one), STATES @ square.T + STATES, atol=1e-5)
     two = dense(tmp_path / "2_Dense", narrow, use_residual=True, residual=branch)
     np.testing.assert_allclose(project(two), STATES @ narrow.T + STATES @ branch.T, atol=1e-5)
+
+
+def test_an_activation_that_is_not_written_down_is_not_guessed(tmp_path: Path) -> None:
+    """sentence-transformers would take Tanh, PyLate would stop; so do we."""
+    layer = dense(tmp_path / "1_Dense", np.ones((4, 6)))
+    (layer / "config.json").write_text('{"in_features": 6, "out_features": 4, "bias": false}')
+    with pytest.raises(ModelFormatError, match='lacks "activation_function"'):
+        project(layer)
 
 
 def test_layers_are_applied_in_order(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from laterank import (
     InputError,
     InputTypeError,
     MemoryCache,
+    ProviderError,
     RankedDocument,
     Reranker,
     maxsim,
@@ -134,7 +135,9 @@ def test_a_crowd_of_candidates_changes_no_score(tiny_reranker: Reranker) -> None
         assert alone.score == pytest.approx(document.score, abs=2e-6)
 
 
-@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u2003"])
+@pytest.mark.parametrize(
+    "blank", ["", " ", "\n\t", "\u2003", "\u200b", "\x00\x0c", "\u00ad", "\ufeff \u202e"]
+)
 def test_blank_documents_rank_last(tiny_encoder: ColbertEncoder, blank: str) -> None:
     """An empty chunk has the lowest score there is, on both scales."""
     for score, lowest in (("mean", -1.0), ("sum", -32.0)):
@@ -255,9 +258,12 @@ class BrokenCache:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ([np.ones((3, 7), dtype=np.float32)], r"shape \(3, 7\), but .* makes 16 numbers"),
+        ([np.ones((3, 7), dtype=np.float32)], r"shape \(3, 7\) and float32, but .* makes 16 numbers"),
         ([np.ones(16, dtype=np.float32)], r"shape \(16,\)"),
         ([], "0 answers to 1 keys"),
+        ([[[1.0]]], "the cache gave a list"),
+        ([np.ones((3, 16), dtype=np.int8)], "int8"),
+        ([np.full((3, 16), np.nan, dtype=np.float32)], "not finite"),
     ],
 )
 def test_a_cache_with_rows_of_another_size_is_refused(
@@ -268,7 +274,7 @@ def test_a_cache_with_rows_of_another_size_is_refused(
         Reranker(tiny_encoder, cache=BrokenCache(answer)).rank(QUERY, ["mars"])
 
 
-@pytest.mark.parametrize("query", ["", "  ", "\n"])
+@pytest.mark.parametrize("query", ["", "  ", "\n", "\u200b"])
 def test_a_blank_query_is_refused(tiny_reranker: Reranker, query: str) -> None:
     """There is nothing to rank by, and 32 mask tokens are no question."""
     with pytest.raises(InputError, match="is blank"):
@@ -278,8 +284,8 @@ def test_a_blank_query_is_refused(tiny_reranker: Reranker, query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "documents", "message"),
     [
-        (None, DOCUMENTS, r"queries\[0\] is NoneType"),
-        (b"mars", DOCUMENTS, r"queries\[0\] is bytes"),
+        (None, DOCUMENTS, "query is NoneType"),
+        (b"mars", DOCUMENTS, "query is bytes"),
         (QUERY, ["mars", None, "venus"], r"documents\[1\] is NoneType"),
         (QUERY, ["mars", 3], r"documents\[1\] is int"),
         (QUERY, "mars", "documents is str, expected a sequence"),
@@ -351,3 +357,87 @@ def test_a_failing_document_loses_nothing(tiny_encoder: ColbertEncoder) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         reranker.rank(QUERY, DOCUMENTS)
     assert len(reranker.rank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
+
+
+def test_documents_that_several_queries_share_are_encoded_once(tiny_encoder: ColbertEncoder) -> None:
+    """Without a cache, too, a passage that ten queries retrieved is encoded once."""
+    asked: list[str] = []
+
+    class Counting(ColbertEncoder):
+        def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
+            asked.extend(texts)
+            return super().encode_documents(texts)
+
+    reranker = Reranker(Counting(tiny_encoder.files), cache=False)
+    rankings = reranker.rank_many(
+        [QUERY, "Venus", "rings"], [["mars", "venus"], ["venus"], ["venus", "mars"]]
+    )
+    assert sorted(asked) == ["mars", "venus"]
+    assert [len(ranking) for ranking in rankings] == [2, 1, 2]
+
+
+def test_documents_whose_tokens_are_all_unscored_rank_last(tiny_encoder: ColbertEncoder) -> None:
+    """A model that keeps certain tokens only may keep none of a document; that is no crash."""
+    planet = next(iter(tiny_encoder._tokenizer._tokenizer.encode("planet", add_special_tokens=False).ids))
+    encoder = ColbertEncoder.from_pretrained(
+        GOLDEN / "bert-pylate", config={"keep_only_token_ids": (planet,)}
+    )
+    reranker = Reranker(encoder)
+    for _ in range(2):  # encoded, then from the cache
+        assert reranker.rank(QUERY, ["venus", "planet"])[-1] == RankedDocument(0, -1.0)
+
+
+def test_candidates_are_worked_through_in_pieces(tiny_encoder: ColbertEncoder) -> None:
+    """However many there are, no more than 1024 documents' rows are held at a time."""
+    sizes: list[int] = []
+
+    class Watching(ColbertEncoder):
+        def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
+            sizes.append(len(texts))
+            return super().encode_documents(texts)
+
+    Reranker(Watching(tiny_encoder.files), cache=False).rank(
+        QUERY, [f"mars {number}" for number in range(3000)]
+    )
+    assert sum(sizes) == 3000
+    assert max(sizes) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("queries", "documents", "message"),
+    [
+        (["a b", "c d"], [["x"], ["y", None]], r"documents_per_query\[1\]\[1\] is NoneType"),
+        (["a b"], None, "documents_per_query is NoneType"),
+        (["a b", 3], [["x"], ["y"]], r"queries\[1\] is int"),
+    ],
+)
+def test_a_wrong_text_among_many_queries_is_named(
+    tiny_reranker: Reranker, queries: object, documents: object, message: str
+) -> None:
+    """Query and position of the culprit are both in the error."""
+    with pytest.raises(InputTypeError, match=message):
+        tiny_reranker.rank_many(queries, documents)  # type: ignore[arg-type]
+
+
+def test_a_wrong_text_deep_in_a_corpus_is_named(tiny_reranker: Reranker) -> None:
+    """Warming reads piece by piece and counts from the start all the same."""
+    with pytest.raises(InputTypeError, match=r"documents\[1500\] is NoneType"):
+        tiny_reranker.warm(["mars"] * 1500 + [None])  # type: ignore[list-item]
+    with pytest.raises(InputTypeError, match="documents is NoneType"):
+        tiny_reranker.warm(None)  # type: ignore[arg-type]
+
+
+def test_numpy_numbers_are_numbers(tiny_reranker: Reranker) -> None:
+    """top_n and threshold often come out of an array."""
+    ranking = tiny_reranker.rank(QUERY, DOCUMENTS, top_n=np.int64(2), score_threshold=np.float32(-1))  # type: ignore[arg-type]
+    assert len(ranking) == 2
+    with pytest.raises(InputError, match="NaN"):
+        tiny_reranker.rank(QUERY, DOCUMENTS, score_threshold=float("nan"))
+
+
+def test_a_reranker_can_be_loaded_ahead(tiny_encoder: ColbertEncoder) -> None:
+    """A service that loads at start-up finds a broken model then."""
+    Reranker(tiny_encoder).load()
+    broken = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers="NoSuchExecutionProvider")
+    with pytest.raises(ProviderError):
+        Reranker(broken).load()

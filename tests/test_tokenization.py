@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import GOLDEN, edit_json
 from hypothesis import given
@@ -233,7 +232,43 @@ def test_the_start_token_can_be_left_out() -> None:
     assert not tokenizer.queries(["mars"])[0].scored[0]
 
 
-def test_skip_query_leaves_expansion_alone() -> None:
-    """A skiplist for queries drops the query's own punctuation and keeps the masks."""
-    [tokens] = load(skip_query=True, skiplist_words=("?", "[MASK]")).queries(["mars?"])
-    assert np.count_nonzero(~tokens.scored) == 1
+def test_the_skiplist_can_hold_for_queries_and_not_for_documents() -> None:
+    """sentence-transformers 6 names the tasks; on queries its skiplist reaches expansion rows, too."""
+    words = ("?", "[MASK]")
+    tokenizer = load(skip_query=True, skip_document=False, skiplist_words=words)
+    [query], [document] = tokenizer.queries(["mars?"]), tokenizer.documents(["mars?"])
+    assert document.scored.all()
+    assert query.scored.tolist() == [int(token) not in (MASK, BERT.token_to_id("?")) for token in query.ids]
+
+
+def test_decoders_expand_with_their_end_token(copy_of: Callable[..., Path]) -> None:
+    """Without a mask token PyLate takes the end token, and so do we."""
+    folder = copy_of()
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        edit_json(folder / file, remove=("mask_token",), eos_token="[SEP]")
+    [tokens] = ColbertTokenizer(folder / "tokenizer.json", read_config(folder)).queries(["mars"])
+    assert tokens.ids[-1] == SEP
+    assert len(tokens) == 32
+
+
+@pytest.mark.parametrize("given", [99_999, 7])
+def test_an_expansion_id_that_cannot_be_is_refused(given: int) -> None:
+    """Beyond the vocabulary, or another token than the mask: both would rank by noise."""
+    with pytest.raises(ModelFormatError, match=f'"expansion_token_id" is {given}'):
+        load(expansion_token_id=given)
+
+
+def test_a_huge_text_is_not_tokenised_to_its_end() -> None:
+    """Of a hundred megabytes the tokenizer sees a few kilobytes."""
+    tokenizer, seen = load(), []
+    real = tokenizer._tokenizer
+
+    class Watching:
+        def encode_batch_fast(self, texts: list[str], **options: bool) -> object:
+            seen.extend(len(text) for text in texts)
+            return real.encode_batch_fast(texts, **options)
+
+    tokenizer._tokenizer = Watching()  # type: ignore[assignment]
+    [tokens] = tokenizer.documents(["the red planet " * 1_000_000])
+    assert tokens.truncated
+    assert max(seen) < 10_000

@@ -9,10 +9,10 @@ try:
     from langchain_core.callbacks import Callbacks
     from langchain_core.documents import BaseDocumentCompressor, Document
     from pydantic import Field
-
-    from laterank.adapter import RerankOptions
 except ImportError as error:
     raise ImportError('laterank.langchain needs langchain-core: pip install "laterank[langchain]"') from error
+
+from laterank.adapter import RerankOptions
 
 __all__ = ["ColbertRerank", "RerankResult"]
 
@@ -69,9 +69,9 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         Raises:
             InputError: If the query is blank, ``top_n`` is 0 or less than -1, or a document has no text.
         """
+        if isinstance(documents, (str, bytes)):
+            raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of documents")
         texts = [_text(document, position) for position, document in enumerate(documents)]
-        if not texts:
-            return []
         ranked = self.reranker.rank(
             query, texts, top_n=self.top_n if top_n == -1 else top_n, score_threshold=self.score_threshold
         )
@@ -81,6 +81,11 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return copies of the best ``top_n`` documents, best first, each with its score in the metadata."""
+        for position, document in enumerate(documents):
+            if not isinstance(document, Document):
+                raise InputTypeError(
+                    f"documents[{position}] is a {type(document).__name__}, expected a Document; rerank() takes texts"
+                )
         compressed = []
         for result in self.rerank(documents, query):
             document = documents[result["index"]]

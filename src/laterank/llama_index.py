@@ -11,12 +11,12 @@ try:
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
     from pydantic import BaseModel, Field
-
-    from laterank.adapter import RerankOptions
 except ImportError as error:
     raise ImportError(
         'laterank.llama_index needs llama-index-core: pip install "laterank[llama-index]"'
     ) from error
+
+from laterank.adapter import RerankOptions
 
 __all__ = ["ColbertRerank"]
 
@@ -96,7 +96,10 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             return []
         texts = [_text(node, position, self.metadata_mode) for position, node in enumerate(nodes)]
         query, top_n = query_bundle.query_str, self.top_n or len(nodes)
-        self.reranker.rank(query, [])  # a bad query raises here: no start event stays without its end
+        self.reranker.rank(
+            query, []
+        )  # a bad query or model raises here: no start event stays without its end
+        self.reranker.load()
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: self.model,

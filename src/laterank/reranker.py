@@ -6,8 +6,12 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import isnan
+from numbers import Real
+from operator import index
 from os import PathLike
 from typing import Any, Literal, get_args
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +32,10 @@ ScoreKind = Literal["mean", "sum"]
 
 DOCUMENTS_AT_ONCE = 1024
 """Documents whose rows are held at one time, so that 10,000 candidates take no more memory than 1,000."""
+
+
+INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs"})
+"""Unicode categories without anything to read: control and format characters, what is unassigned, lone surrogates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +66,13 @@ class Reranker:
     """
 
     def __init__(
-        self, encoder: Encoder, *, cache: DocumentCache | bool = True, score: ScoreKind = "mean"
+        self, encoder: Encoder, *, cache: DocumentCache | bool | None = True, score: ScoreKind = "mean"
     ) -> None:
         """Make a reranker of an encoder; ``from_pretrained`` finds a model by name.
 
         Args:
             encoder: The model.
-            cache: Where documents' rows are kept: True for 256 MiB of memory, False for nowhere, or a cache.
+            cache: Where documents' rows are kept: True for 256 MiB of memory, False or None for nowhere, or a cache.
             score: ``"mean"`` divides MaxSim by the query's rows, so that scores lie in [-1, 1] whatever the query's length;
                 ``"sum"`` is the literature's raw MaxSim.
 
@@ -75,20 +83,21 @@ class Reranker:
             raise InputError(
                 f"score is {score!r}, expected one of {', '.join(map(repr, get_args(ScoreKind)))}"
             )
-        if not isinstance(cache, (bool, DocumentCache)):
+        if cache is not None and not isinstance(cache, (bool, DocumentCache)):
             raise InputTypeError(
                 f"cache is {type(cache).__name__}, expected True, False or a cache with get_many, put_many, stats and clear"
             )
         self.encoder = encoder
         self.cache: DocumentCache | None = MemoryCache() if cache is True else cache or None
         self.score: ScoreKind = score
+        self._is_loaded = False
 
     @classmethod
     def from_pretrained(
         cls,
         model: str | PathLike[str] = BUNDLED,
         *,
-        cache: DocumentCache | bool = True,
+        cache: DocumentCache | bool | None = True,
         score: ScoreKind = "mean",
         revision: str | None = None,
         config: ColbertConfig | Mapping[str, Any] | None = None,
@@ -106,7 +115,7 @@ class Reranker:
 
         Args:
             model: ``"bundled"``, a hub id such as ``"answerdotai/answerai-colbert-small-v1"``, or a local folder.
-            cache: Where documents' rows are kept: True for 256 MiB of memory, False for nowhere, or a cache.
+            cache: Where documents' rows are kept: True for 256 MiB of memory, False or None for nowhere, or a cache.
             score: ``"mean"`` (in [-1, 1]) or ``"sum"`` (raw MaxSim).
             revision: A branch, tag or commit of the hub's repository.
             config: Single settings that correct the model's files, or a ``ColbertConfig`` in place of them.
@@ -168,6 +177,8 @@ class Reranker:
             InputError: If the query is blank or ``top_n`` is less than 1.
             InputTypeError: If the query or a document is no string, naming its position.
         """
+        _check_query(query, "query")
+        check_texts(documents, "documents")
         [ranking] = self.rank_many([query], [documents], top_n=top_n, score_threshold=score_threshold)
         return ranking
 
@@ -194,15 +205,26 @@ class Reranker:
             InputError: If there are not as many lists as queries, a query is blank or ``top_n`` is less than 1.
             InputTypeError: If a query or a document is no string, naming its position.
         """
-        _check_options(top_n, score_threshold)
+        top_n, score_threshold = _checked_top_n(top_n), _checked_threshold(score_threshold)
         _check_queries(queries, documents_per_query)
-        asked = [position for position, documents in enumerate(documents_per_query) if documents]
+        asked = [position for position, documents in enumerate(documents_per_query) if len(documents)]
         encoded = self.encoder.encode_queries([queries[position] for position in asked]) if asked else []
+        all_scores = self._scores(encoded, [documents_per_query[position] for position in asked])
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
-        for position, query_rows in zip(asked, encoded, strict=True):
-            scores = self._scores(query_rows, documents_per_query[position])
+        for position, scores in zip(asked, all_scores, strict=True):
             rankings[position] = _best(scores, top_n=top_n, score_threshold=score_threshold)
         return rankings
+
+    def load(self) -> None:
+        """Load the network now instead of at the first call, so that a service starts slowly rather than answers slowly.
+
+        Raises:
+            ModelFormatError: If the graph is broken.
+            ProviderError: If onnxruntime or a provider that was asked for is missing.
+        """
+        if not self._is_loaded:
+            self.encoder.encode_queries(["load"])
+            self._is_loaded = True
 
     def warm(self, documents: Iterable[str]) -> int:
         """Encode documents into the cache, so that the first query over them is as fast as the next.
@@ -219,11 +241,13 @@ class Reranker:
         """
         if self.cache is None:
             raise InputError("this reranker has no cache to warm; make it with cache=True or a cache")
-        if isinstance(documents, (str, bytes)):
+        if isinstance(documents, (str, bytes)) or not isinstance(documents, Iterable):
             raise InputTypeError(f"documents is {type(documents).__name__}, expected an iterable of strings")
-        encoded, remaining = 0, iter(documents)
+        encoded, read, remaining = 0, 0, iter(documents)
         while piece := list(islice(remaining, DOCUMENTS_AT_ONCE)):
-            texts = dict.fromkeys(text for text in check_texts(piece, "documents") if not _is_blank(text))
+            check_texts(piece, "documents", first=read)
+            read += len(piece)
+            texts = dict.fromkeys(text for text in piece if not _is_blank(text))
             keys = {self._key(text): text for text in texts}
             missing = [
                 key
@@ -234,20 +258,45 @@ class Reranker:
             encoded += len(missing)
         return encoded
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_is_loaded": False}
+
     # --- scores -------------------------------------------------------------------------------------------------------
 
-    def _scores(self, query: Rows, documents: Sequence[str]) -> Rows:
-        """Score each document once however often it is given. *Shape:* ``(len(documents),)``"""
-        worst = -1.0 if self.score == "mean" else -float(len(query))
-        score_of: dict[str, float] = {text: worst for text in documents if _is_blank(text)}
-        to_score = list(dict.fromkeys(text for text in documents if text not in score_of))
+    def _scores(
+        self, queries: Sequence[Rows], documents_per_query: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Score each query's documents, encoding each distinct text once, however many queries have it."""
+        score_of: list[dict[str, float]] = [{} for _ in queries]
+        texts = dict.fromkeys(
+            text for documents in documents_per_query for text in documents if not _is_blank(text)
+        )
+        to_score, sought = list(texts), [set(documents) for documents in documents_per_query]
         for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
             piece = to_score[start : start + DOCUMENTS_AT_ONCE]
-            sums = maxsim(query, self._document_rows(piece))
-            score_of.update(
-                zip(piece, (sums / len(query) if self.score == "mean" else sums).tolist(), strict=True)
-            )
-        return np.array([score_of[text] for text in documents])
+            rows_of = {
+                text: rows for text, rows in zip(piece, self._document_rows(piece), strict=True) if len(rows)
+            }
+            for query, seeks, found in zip(queries, sought, score_of, strict=True):
+                mine = [text for text in rows_of if text in seeks]
+                found.update(
+                    zip(
+                        mine,
+                        self._scaled(maxsim(query, [rows_of[text] for text in mine]), query),
+                        strict=True,
+                    )
+                )
+        lowest = [-1.0 if self.score == "mean" else -float(len(query)) for query in queries]
+        return [
+            [found.get(text, low) for text in documents]
+            for found, low, documents in zip(score_of, lowest, documents_per_query, strict=True)
+        ]
+
+    def _scaled(self, sums: Rows, query: Rows) -> list[float]:
+        """Turn raw MaxSim into the kind of score that this reranker gives."""
+        if not np.isfinite(sums).all():
+            raise CacheError(f"a score of {self.name} is not finite: the cache holds broken rows; clear it")
+        return [float(score) for score in (sums / len(query) if self.score == "mean" else sums)]
 
     def _document_rows(self, texts: Sequence[str]) -> list[Rows]:
         """Return each text's rows, from the cache where they are there. *Shape:* ``(document_tokens, dim)`` each"""
@@ -264,9 +313,9 @@ class Reranker:
         if len(found) != len(keys):
             raise CacheError(f"the cache gave {len(found)} answers to {len(keys)} keys")
         for rows in found:
-            if rows is not None and (rows.ndim != 2 or rows.shape[1] != self.encoder.dim):
+            if rows is not None and not _are_rows(rows, self.encoder.dim):
                 raise CacheError(
-                    f"the cache gave rows of shape {rows.shape}, but {self.name} makes {self.encoder.dim} numbers a token; "
+                    f"the cache gave {_described(rows)}, but {self.name} makes {self.encoder.dim} numbers a token; "
                     "clear the cache or use one for each model"
                 )
         return found
@@ -281,43 +330,81 @@ class Reranker:
 
     def _key(self, text: str) -> bytes:
         """Return a digest of the model and the text."""
-        return hashlib.blake2b(
-            text.encode("utf-8", "surrogatepass"), key=self.encoder.fingerprint, digest_size=16
-        ).digest()
+        digest = hashlib.blake2b(hashlib.blake2b(self.encoder.fingerprint).digest(), digest_size=16)
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.digest()
 
 
-def _best(scores: Rows, *, top_n: int | None, score_threshold: float | None) -> list[RankedDocument]:
+def _best(
+    scores: Sequence[float], *, top_n: int | None, score_threshold: float | None
+) -> list[RankedDocument]:
     """Sort from the best, equal scores in the caller's order, and cut."""
-    order = np.argsort(-scores, kind="stable")[:top_n]
-    ranking = [RankedDocument(int(index), float(scores[index])) for index in order]
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top_n]
+    ranking = [RankedDocument(index, scores[index]) for index in order]
     if score_threshold is None:
         return ranking
     return [document for document in ranking if document.score >= score_threshold]
 
 
-def _is_blank(text: object) -> bool:
-    return isinstance(text, str) and not text.strip()
+def _is_blank(text: str) -> bool:
+    """Tell whether a text has nothing to read: only spaces, control characters and invisible marks such as U+200B."""
+    return all(character.isspace() or category(character) in INVISIBLE for character in text)
+
+
+def _are_rows(rows: object, dim: int) -> bool:
+    return isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim == 2 and rows.shape[1] == dim
+
+
+def _described(rows: object) -> str:
+    return (
+        f"rows of shape {rows.shape} and {rows.dtype}"
+        if isinstance(rows, np.ndarray)
+        else f"a {type(rows).__name__}"
+    )
+
+
+def _check_query(query: str, name: str) -> None:
+    if not isinstance(query, str):
+        raise InputTypeError(f"{name} is {type(query).__name__}, expected a string")
+    if _is_blank(query):
+        raise InputError(f"{name} is blank ({query!r}); there is nothing to rank by")
 
 
 def _check_queries(queries: Sequence[str], documents_per_query: Sequence[Sequence[str]]) -> None:
     check_texts(queries, "queries")
     for position, query in enumerate(queries):
-        if _is_blank(query):
-            raise InputError(f"queries[{position}] is blank ({query!r}); there is nothing to rank by")
-    if isinstance(documents_per_query, str) or len(documents_per_query) != len(queries):
+        _check_query(query, f"queries[{position}]")
+    if isinstance(documents_per_query, (str, bytes)) or not isinstance(documents_per_query, Sequence):
+        kind = type(documents_per_query).__name__
+        raise InputTypeError(f"documents_per_query is {kind}, expected one list of strings for each query")
+    if len(documents_per_query) != len(queries):
         raise InputError(
             f"there are {len(queries)} queries and {len(documents_per_query)} lists of documents"
         )
-    for documents in documents_per_query:
-        check_texts(documents, "documents")
+    for position, documents in enumerate(documents_per_query):
+        check_texts(documents, "documents" if len(queries) == 1 else f"documents_per_query[{position}]")
 
 
-def _check_options(top_n: int | None, score_threshold: float | None) -> None:
-    if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, int)):
+def _checked_top_n(top_n: int | None) -> int | None:
+    """Return a whole number of at least 1, numpy's among them, or None for all."""
+    if top_n is None:
+        return None
+    try:
+        number = None if isinstance(top_n, (bool, np.bool_)) else index(top_n)
+    except TypeError:
+        number = None
+    if number is None:
         raise InputTypeError(f"top_n is {top_n!r}, expected a whole number of at least 1, or None for all")
-    if top_n is not None and top_n < 1:
-        raise InputError(f"top_n is {top_n}, expected at least 1, or None for all")
-    if score_threshold is not None and (
-        isinstance(score_threshold, bool) or not isinstance(score_threshold, (int, float))
-    ):
-        raise InputTypeError(f"score_threshold is {score_threshold!r}, expected a number, or None")
+    if number < 1:
+        raise InputError(f"top_n is {number}, expected at least 1, or None for all")
+    return number
+
+
+def _checked_threshold(threshold: float | None) -> float | None:
+    if threshold is None:
+        return None
+    if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
+        raise InputTypeError(f"score_threshold is {threshold!r}, expected a number, or None")
+    if isnan(threshold):
+        raise InputError("score_threshold is NaN, which no score reaches; expected a number, or None")
+    return float(threshold)

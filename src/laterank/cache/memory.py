@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from laterank.cache.protocol import CacheStats
 from laterank.errors import InputError
+from laterank.forking import renew_after_fork
 
 __all__ = ["DEFAULT_MAX_BYTES", "MemoryCache"]
 
@@ -45,8 +46,15 @@ class MemoryCache:
         if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
             raise InputError(f"max_bytes is {max_bytes!r}, expected a whole number of at least 1")
         self.max_bytes = max_bytes
+        self._lock = threading.Lock()
         self._documents: OrderedDict[bytes, Rows] = OrderedDict()
         self._bytes = self._hits = self._misses = self._evictions = 0
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Take a new lock in a forked process, and start empty where a thread of the parent was in the middle of a change."""
+        if self._lock.locked():
+            self._documents, self._bytes = OrderedDict(), 0
         self._lock = threading.Lock()
 
     def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
@@ -108,6 +116,8 @@ def _cost(rows: Rows) -> int:
 
 def _own(rows: Rows) -> Rows:
     """Return rows that nobody can write to and that keep no larger array alive."""
-    own = np.array(rows, dtype=np.float32, order="C", copy=rows.base is not None or rows.flags.writeable)
+    own = np.ascontiguousarray(rows, dtype=np.float32)
+    if own is rows and (rows.base is not None or rows.flags.writeable):
+        own = rows.copy()
     own.flags.writeable = False
     return own

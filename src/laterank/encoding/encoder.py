@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from os import PathLike
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
+from laterank.encoding.lazy import lazy
 from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.session import OnnxSession, Provider, usable_cpus
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
@@ -104,7 +104,7 @@ class ColbertEncoder:
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
         # Single-threaded runs side by side beat one run on several threads (benchmarks/speed.py).
-        self._session = OnnxSession(files.onnx, providers=providers, threads=1)
+        self._session = OnnxSession(files.onnx, providers=providers, threads=1, output=files.config.output)
         self._workers = Workers(self.threads if self._session.runs_on_cpu else 1)
 
     @classmethod
@@ -166,12 +166,18 @@ class ColbertEncoder:
         """The model's settings."""
         return self.files.config
 
-    @cached_property
+    @lazy
     def dim(self) -> int:
-        """Numbers in a token embedding."""
+        """Numbers in a token embedding.
+
+        Raises:
+            InputError: If ``dim=`` asked for more than the model has.
+        """
+        if self._cut is not None and self._cut > self._full_dim:
+            raise InputError(f"dim is {self._cut}, but {self.name} gives {self._full_dim} numbers a token")
         return self._cut or self._full_dim
 
-    @cached_property
+    @lazy
     def fingerprint(self) -> bytes:
         """A digest of everything that decides a document's rows: graph, tokenizer, projection, settings, size."""
         digest = hashlib.blake2b(self.files.digest(), digest_size=16)
@@ -224,10 +230,15 @@ class ColbertEncoder:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["files"].name == BUNDLED:  # the wheel may lie elsewhere where this is read
+            state = {**state, "files": find_model(config=state["files"].config)}
         self.__init__(**state)  # type: ignore[misc]  # the session is not carried along but made anew
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> ColbertEncoder:
+    def __copy__(self) -> ColbertEncoder:
         return self  # it never changes, and a second network would be a second copy of the weights
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ColbertEncoder:
+        return self
 
     # --- from texts to rows -------------------------------------------------------------------------------------------
 
@@ -263,7 +274,7 @@ class ColbertEncoder:
         projection = choose_projection(self._projection, self.files, states.shape[-1])
         rows = projection(scored) if projection else scored
         if self._cut is not None:
-            rows = rows[:, : self._cut]
+            rows = rows[:, : self.dim]
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         if not np.isfinite(lengths).all():
             raise EncodingError(
@@ -274,15 +285,15 @@ class ColbertEncoder:
 
     # --- what is loaded once ------------------------------------------------------------------------------------------
 
-    @cached_property
+    @lazy
     def _tokenizer(self) -> ColbertTokenizer:
         return ColbertTokenizer(self.files.tokenizer, self.config)
 
-    @cached_property
+    @lazy
     def _projection(self) -> Projection | None:
         return load_projection(self.files)
 
-    @cached_property
+    @lazy
     def _batching(self) -> Batching:
         """Return how texts share runs.
 
@@ -292,11 +303,11 @@ class ColbertEncoder:
         batching = CPU_BATCHING if self._session.runs_on_cpu else GPU_BATCHING
         if self._tokens_per_batch is not None:
             batching = replace(batching, tokens=self._tokens_per_batch)
-        if b"DynamicQuantize" in self.files.onnx.read_bytes():
+        if self.files.graph_contains(b"DynamicQuantize"):
             batching = replace(batching, texts=1)
         return batching
 
-    @cached_property
+    @lazy
     def _full_dim(self) -> int:
         size = self._session.output_size
         if size is None:
@@ -305,8 +316,13 @@ class ColbertEncoder:
         return projection.out_features if projection else size
 
 
-def check_texts(texts: Sequence[str], what: str) -> Sequence[str]:
+def check_texts(texts: Sequence[str], what: str, *, first: int = 0) -> Sequence[str]:
     """Return the texts if they are texts.
+
+    Args:
+        texts: What was given.
+        what: Its name, for the error.
+        first: The position of the first of them, where they are a piece of something longer.
 
     Raises:
         InputTypeError: If this is one string, or an item is no string, naming its position.
@@ -315,7 +331,7 @@ def check_texts(texts: Sequence[str], what: str) -> Sequence[str]:
         raise InputTypeError(
             f"{what} is {type(texts).__name__}, expected a sequence of strings, such as a list"
         )
-    for position, text in enumerate(texts):
+    for position, text in enumerate(texts, start=first):
         if not isinstance(text, str):
             raise InputTypeError(f"{what}[{position}] is {type(text).__name__}, expected a string")
     return texts

@@ -130,15 +130,18 @@ def choose_projection(projection: Projection | None, files: ModelFiles, size: in
             f"{files.folder}: the projection gives {projection.out_features} numbers a token, the settings say "
             f'{wanted}; pass config={{"embedding_size": ...}} or correct the files'
         )
-    if projection is not None and projection.in_features == size:
-        if size != wanted:
-            return projection
-        if settings.projected is None:
-            raise ModelFormatError(
-                f"{files.onnx} gives {size} numbers a token and the projection keeps that size, so nothing tells "
-                'whether it is in the graph already; pass config={"projected": True or False}'
-            )
-        return None if settings.projected else projection
+    fits = projection is not None and projection.in_features == size
+    if (
+        settings.projected is None
+        and size == wanted
+        and (fits or (projection is None and size == files.hidden_size))
+    ):
+        raise ModelFormatError(
+            f"{files.onnx} gives {size} numbers a token, which its hidden states have, too: nothing tells whether the "
+            'projection is missing; add it (1_Dense/), or pass config={"projected": True} if the graph ends with it'
+        )
+    if fits and not settings.projected:
+        return projection
     if size == wanted:
         return None
     unprojected = f" or {projection.in_features} (before the projection)" if projection else ""
@@ -191,7 +194,11 @@ def _bias(path: Path, config: dict[str, Any], size: int) -> Floats | None:
 
 
 def _activation(folder: Path, config: dict[str, Any]) -> str:
-    name = str(config.get("activation_function") or "Identity").rsplit(".", 1)[-1]
+    if "activation_function" not in config:
+        raise ModelFormatError(
+            f'{folder / "config.json"} lacks "activation_function"; libraries differ in what they take'
+        )
+    name = str(config["activation_function"] or "Identity").rsplit(".", 1)[-1]
     if name not in ACTIVATIONS:
         raise ModelFormatError(
             f'{folder / "config.json"} has the "activation_function" {name!r}, expected one of {", ".join(ACTIVATIONS)}'

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.errors import EncodingError, InputError, ModelFormatError, ProviderError
+from laterank.forking import renew_after_fork
 
-__all__ = ["OnnxSession", "Provider", "usable_cpus"]
+__all__ = ["OnnxSession", "Provider", "check_providers", "usable_cpus"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +27,10 @@ Provider = str | tuple[str, Mapping[str, Any]]
 SHORT_NAMES = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
-}
-SHORT_NAMES |= {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
 }
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 PREFERRED_OUTPUTS = ("token_embeddings", "contextual", "last_hidden_state", "embeddings", "output")
@@ -44,6 +43,24 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def check_providers(providers: Sequence[Provider] | None) -> tuple[Provider, ...]:
+    """Return the providers if they are any; the CPU for None.
+
+    Raises:
+        InputError: If there are none, or one is neither a name nor a name with options.
+    """
+    if providers is None:
+        return ("cpu",)
+    given = (providers,) if isinstance(providers, str) else tuple(providers)
+    for provider in given or (None,):
+        name = provider[0] if isinstance(provider, tuple) and len(provider) == 2 else provider
+        if not isinstance(name, str):
+            raise InputError(
+                f'providers is {providers!r}, expected names such as ["cuda"], or (name, options)'
+            )
+    return given
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """A session with what was read off it once."""
@@ -52,7 +69,6 @@ class _Loaded:
     inputs: tuple[tuple[str, str], ...]
     output: str
     output_size: int | None
-    process: int
 
 
 class OnnxSession:
@@ -62,19 +78,29 @@ class OnnxSession:
     in the session.
     """
 
-    def __init__(self, path: Path, *, providers: Sequence[Provider] | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        providers: Sequence[Provider] | None = None,
+        threads: int = 1,
+        output: str | None = None,
+    ) -> None:
         """Remember what to load.
 
         Args:
             path: The ``.onnx`` file.
             providers: Execution providers in order of preference; None for the CPU.
             threads: Threads of one run.
+            output: The output with the rows; None for the one that is known by its name or the only one.
         """
         self._path = path
-        self._providers = None if providers is None else tuple(providers)
+        self._providers = check_providers(providers)
         self._threads = threads
+        self._output = output
         self._loaded: _Loaded | None = None
         self._lock = threading.Lock()
+        renew_after_fork(self)
 
     @property
     def runs_on_cpu(self) -> bool:
@@ -113,16 +139,17 @@ class OnnxSession:
             )
         return np.asarray(states, dtype=np.float32)
 
+    def renew(self) -> None:
+        """Forget the session in a forked process: its threads are the parent's."""
+        if self._loaded is not None:
+            _ABANDONED.append(self._loaded)
+        self._loaded = None
+        self._lock = threading.Lock()
+
     def _ready(self) -> _Loaded:
         loaded = self._loaded
-        if loaded is not None and loaded.process == os.getpid():
+        if loaded is not None:
             return loaded
-        if (
-            loaded is not None
-        ):  # after a fork: the parent's threads are not here, and its lock may be held for ever
-            _ABANDONED.append(loaded)
-            self._lock = threading.Lock()
-            self._loaded = None
         with self._lock:
             if self._loaded is None:
                 self._loaded = self._load()
@@ -146,17 +173,13 @@ class OnnxSession:
                 f"{self._path} cannot be loaded by onnxruntime {onnxruntime.__version__}: {error}"
             ) from error
         self._refuse_fallback(session.get_providers())
-        name, size = _choose_output(self._path, session.get_outputs())
-        return _Loaded(session, _known_inputs(self._path, session.get_inputs()), name, size, os.getpid())
+        name, size = _choose_output(self._path, session.get_outputs(), self._output)
+        return _Loaded(session, _known_inputs(self._path, session.get_inputs()), name, size)
 
     def _wanted_providers(self) -> list[tuple[str, Mapping[str, Any]]]:
         wanted: list[tuple[str, Mapping[str, Any]]] = []
-        for provider in self._providers or ("cpu",):
+        for provider in self._providers:
             name, options = provider if isinstance(provider, tuple) else (provider, {})
-            if not isinstance(name, str):
-                raise InputError(
-                    f'providers holds {provider!r}, expected a name such as "cuda" or (name, options)'
-                )
             wanted.append((SHORT_NAMES.get(name.lower(), name), options))
         return wanted
 
@@ -232,15 +255,23 @@ def _known_inputs(path: Path, inputs: Sequence[Any]) -> tuple[tuple[str, str], .
     return tuple((node.name, node.type) for node in inputs)
 
 
-def _choose_output(path: Path, outputs: Sequence[Any]) -> tuple[str, int | None]:
+def _choose_output(path: Path, outputs: Sequence[Any], wanted: str | None) -> tuple[str, int | None]:
     """Choose the output with one row a token, and its size where the graph declares it."""
     by_token = {node.name: node for node in outputs if len(node.shape or ()) == 3 and "float" in node.type}
+    shapes = ", ".join(f"{node.name} {node.shape}" for node in outputs)
     if not by_token:
-        shapes = ", ".join(f"{node.name} {node.shape}" for node in outputs)
         raise ModelFormatError(
             f"{path} has no output of shape (batch, tokens, size), only {shapes}: it is no token encoder"
         )
-    name = next((name for name in PREFERRED_OUTPUTS if name in by_token), next(iter(by_token)))
+    known = [name for name in (PREFERRED_OUTPUTS if wanted is None else (wanted,)) if name in by_token]
+    if not known and (wanted is not None or len(by_token) > 1):
+        asked = (
+            f"no output {wanted!r}"
+            if wanted
+            else "several outputs with a row a token and none of a known name"
+        )
+        raise ModelFormatError(f'{path} has {asked}: {shapes}; pass config={{"output": "..."}}')
+    name = known[0] if known else next(iter(by_token))
     size = by_token[name].shape[2]
     return name, size if isinstance(size, int) else None
 

@@ -139,13 +139,14 @@ class ColbertTokenizer:
             ids = np.concatenate([ids, np.full(missing, self._expansion_id, dtype=np.int64)])
             attention[-missing:] = self._config.attend_to_expansion_tokens
         if self._config.skip_query:
-            own = len(ids) - missing
-            scored[:own] &= ~np.isin(ids[:own], self._skiplist)
+            scored &= ~np.isin(ids, self._skiplist)
         self._drop_start(scored)
         return Tokens(ids, attention, scored, truncated=cut)
 
     def _document_mask(self, ids: Ids) -> Mask:
-        scored: Mask = ~np.isin(ids, self._skiplist)
+        scored = np.ones(len(ids), dtype=bool)
+        if self._config.skip_document:
+            scored &= ~np.isin(ids, self._skiplist)
         if self._config.keep_only_token_ids is not None:
             scored &= np.isin(ids, np.array(self._config.keep_only_token_ids, dtype=np.int64))
         self._drop_start(scored)
@@ -192,19 +193,23 @@ class ColbertTokenizer:
         return found if given is None else given
 
     def _find_expansion_id(self) -> int | None:
-        config = self._config
+        config, size = self._config, self._tokenizer.get_vocab_size()
         if config.query_expansion == "none":
             return None
-        if config.expansion_token is None and config.expansion_token_id is not None:
-            return config.expansion_token_id
         token = config.expansion_token or _mask_token(self._path.parent)
-        found = self._tokenizer.token_to_id(token) if token else None
-        if found is None:
+        found: int | None = self._tokenizer.token_to_id(token) if token else None
+        given = config.expansion_token_id
+        if given is not None and (given >= size or found not in (None, given)):
+            raise ModelFormatError(
+                f'"expansion_token_id" is {given}, but {self._path} has {size} tokens and gives {token!r} the id {found}; '
+                'pass config={"expansion_token": "..."} or correct the files'
+            )
+        if found is None and given is None:
             raise ModelFormatError(
                 f"{self._path} has no mask token{f' {token!r}' if token else ''}, which queries are expanded with; "
                 'pass config={"expansion_token": "..."} or config={"query_expansion": "none"}'
             )
-        return int(found)
+        return found if given is None else given
 
     def _find_skiplist(self) -> set[int]:
         """Return the token ids of the skiplist's words, by the rule that the model was trained with."""
@@ -226,7 +231,7 @@ def _load(path: Path, config: ColbertConfig) -> Tokenizer:
     raw: dict[str, Any] = read_json(path)
     raw["padding"] = raw["truncation"] = None
     markers = {config.query_prefix, config.document_prefix, config.expansion_token}
-    for token in raw.get("added_tokens", []):
+    for token in raw.get("added_tokens") or []:
         if token.get("content") in markers:
             token["special"] = True
     try:
@@ -238,11 +243,12 @@ def _load(path: Path, config: ColbertConfig) -> Tokenizer:
 
 
 def _mask_token(folder: Path) -> str | None:
-    """Return the mask token that the tokenizer's own files name."""
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        token = read_json(folder / name).get("mask_token") if (folder / name).is_file() else None
-        if token:
-            return str(token["content"]) if isinstance(token, dict) else str(token)
+    """Return the mask token that the tokenizer's own files name, else the end token, as PyLate does for decoders."""
+    for role in ("mask_token", "eos_token"):
+        for name in ("special_tokens_map.json", "tokenizer_config.json"):
+            token = read_json(folder / name).get(role) if (folder / name).is_file() else None
+            if token:
+                return str(token["content"]) if isinstance(token, dict) else str(token)
     return None
 
 

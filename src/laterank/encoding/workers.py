@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from laterank.forking import renew_after_fork
 
 __all__ = ["Workers"]
 
@@ -15,12 +16,16 @@ R = TypeVar("R")
 
 
 class Workers:
-    """Threads that start at the first need and are started anew in a forked process."""
+    """Threads that start at the first need, and start anew in a forked process."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start without threads."""
         self._executor: ThreadPoolExecutor | None = None
-        self._process = os.getpid()
         self._lock = threading.Lock()
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
@@ -30,8 +35,6 @@ class Workers:
         return self._ready().map(function, items)
 
     def _ready(self) -> ThreadPoolExecutor:
-        if self._process != os.getpid():
-            self._lock, self._executor, self._process = threading.Lock(), None, os.getpid()
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="laterank")

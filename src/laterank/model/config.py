@@ -48,9 +48,11 @@ class ColbertConfig:
         expansion_token_id: The expansion token's id, for the same reason.
         max_query_length: The most tokens of a query under ``min``; None for as many as the network takes.
         keep_only_token_ids: If given, only these tokens of a document give rows.
-        skip_query: Whether the skiplist applies to queries, too.
+        skip_query: Whether the skiplist applies to queries, expansion included.
+        skip_document: Whether it applies to documents.
         drop_start_token: Whether the start token's row is left out on both sides (BGE-M3).
         max_length: The most positions that the network has; None where nothing says.
+        output: The graph's output with a row a token; only needed where several have one and none has a known name.
         projected: Whether the graph ends with the projection; only asked where its output's size does not tell.
         embedding_size: Numbers in a token embedding; None to take it from the projection or the graph.
         matryoshka_dims: Sizes that an embedding may be cut to; empty for a model that was not trained for it.
@@ -75,8 +77,10 @@ class ColbertConfig:
     max_query_length: int | None = None
     keep_only_token_ids: tuple[int, ...] | None = None
     skip_query: bool = False
+    skip_document: bool = True
     drop_start_token: bool = False
     max_length: int | None = None
+    output: str | None = None
     projected: bool | None = None
     embedding_size: int | None = None
     matryoshka_dims: tuple[int, ...] = ()
@@ -90,8 +94,11 @@ class ColbertConfig:
             _check_type(field.name, getattr(self, field.name), str(field.type))
         _check_choice("query_expansion", self.query_expansion, get_args(QueryExpansion))
         _check_choice("skiplist_match", self.skiplist_match, get_args(SkiplistMatch))
-        for name in ("query_length", "document_length"):
+        _check_numbers(self)
+        for name in ("query_length", "document_length", "max_query_length"):
             length = getattr(self, name)
+            if length is None:
+                continue
             if length < MIN_LENGTH:
                 raise InputError(f"{name} is {length}, expected at least {MIN_LENGTH} tokens")
             if self.max_length is not None and length > self.max_length:
@@ -103,6 +110,17 @@ class ColbertConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain data, for JSON and for the cache's key."""
         return asdict(self)
+
+
+def _check_numbers(config: ColbertConfig) -> None:
+    """Refuse ids below 0 and sizes below 1."""
+    least = {"query_prefix_id": 0, "document_prefix_id": 0, "expansion_token_id": 0, "keep_only_token_ids": 0}
+    least |= {"max_length": 1, "embedding_size": 1, "matryoshka_dims": 1}
+    for name, bound in least.items():
+        value = getattr(config, name)
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        if any(number < bound for number in numbers):
+            raise InputError(f"{name} is {value!r}, expected numbers of at least {bound}")
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -17,7 +17,7 @@ from typing import Any
 from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig, build_config, check_settings
 
-__all__ = ["DIALECTS", "Dialect", "read_config", "read_json"]
+__all__ = ["DIALECTS", "Dialect", "max_positions", "read_config", "read_json"]
 
 Settings = dict[str, Any]
 
@@ -67,7 +67,7 @@ def read_config(
         raise ModelFormatError(
             f"{folder} has the settings of no known dialect (looked for {tried}); pass config=ColbertConfig(...)"
         )
-    settings: Settings = {"max_length": _max_positions(folder)}
+    settings: Settings = {"max_length": max_positions(folder)}
     read = [(dialect, dialect.read(folder)) for dialect in spoken]
     _refuse_contradictions(read, certain)
     for _, found in reversed(read):
@@ -105,7 +105,7 @@ def _refuse_contradictions(read: list[tuple[Dialect, Settings]], certain: Mappin
             )
 
 
-def _max_positions(folder: Path) -> int | None:
+def max_positions(folder: Path) -> int | None:
     """Read how many positions the network has; XLM-R's first ones are taken by its padding offset."""
     path = folder / "config.json"
     if not path.is_file():
@@ -122,6 +122,16 @@ def _max_positions(folder: Path) -> int | None:
 def _take(raw: Mapping[str, Any], names: Mapping[str, str]) -> Settings:
     """Pick the settings that a file does give, under our names."""
     return {ours: raw[theirs] for theirs, ours in names.items() if raw.get(theirs) is not None}
+
+
+def _object(raw: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    """Return a setting that must be a JSON object; an absent one is empty."""
+    value = raw.get(name) or {}
+    if not isinstance(value, dict):
+        raise ModelFormatError(
+            f'{path}: "{name}" is {value!r}, expected an object; correct the file or pass config='
+        )
+    return value
 
 
 # --- PyLate -----------------------------------------------------------------------------------------------------------
@@ -152,7 +162,7 @@ def _read_pylate(folder: Path) -> Settings:
     settings["query_expansion"] = "none" if raw.get("do_query_expansion") is False else "fixed"
     if settings["query_expansion"] == "none":
         settings["attend_to_expansion_tokens"] = False
-    prompts = raw.get("prompts") or {}
+    prompts = _object(raw, "prompts", folder / _SENTENCE_TRANSFORMERS)
     settings["query_prompt"] = (prompts.get("query") or "").removeprefix(settings.get("query_prefix") or "")
     settings["document_prompt"] = (prompts.get("document") or "").removeprefix(
         settings.get("document_prefix") or ""
@@ -183,25 +193,25 @@ def _mask_config(folder: Path) -> Path | None:
 
 
 def _read_multi_vector_encoder(folder: Path) -> Settings:
-    prompts = read_json(folder / _SENTENCE_TRANSFORMERS).get("prompts") or {}
+    settings_file = folder / _SENTENCE_TRANSFORMERS
+    prompts = _object(read_json(settings_file), "prompts", settings_file)
     transformer_file = folder / "sentence_bert_config.json"
     transformer = read_json(transformer_file) if transformer_file.is_file() else {}
     added_tokens = _added_tokens(folder)
     settings: Settings = {"do_lower_case": bool(transformer.get("do_lower_case"))}
-    document_prompt = next(
-        (prompts[name] for name in ("document", "passage", "corpus") if prompts.get(name)), ""
-    )
     settings["query_prefix"], settings["query_prompt"] = _split_marker(
         prompts.get("query") or "", added_tokens
     )
-    settings["document_prefix"], settings["document_prompt"] = _split_marker(document_prompt, added_tokens)
+    settings["document_prefix"], settings["document_prompt"] = _split_marker(
+        prompts.get("document") or "", added_tokens
+    )
     limit = transformer.get("max_seq_length") or _tokenizer_limit(folder)
     settings |= _take(
         {"document_length": transformer.get("document_length") or limit},
         {"document_length": "document_length"},
     )
-    expansion = transformer.get("query_expansion")
-    if expansion is None:
+    expansion = _object(transformer, "query_expansion", transformer_file)
+    if not expansion:
         settings["query_expansion"] = "none"
         settings |= _take(
             {"query_length": transformer.get("query_length") or limit}, {"query_length": "query_length"}
@@ -216,19 +226,19 @@ def _read_multi_vector_encoder(folder: Path) -> Settings:
 def _read_mask(folder: Path) -> Settings:
     path = _mask_config(folder)
     raw = read_json(path) if path else {}
-    settings = _take(raw, {"keep_only_token_ids": "keep_only_token_ids"})
-    tasks = raw.get("skiplist_tasks") or ["document"]
-    words = raw.get("skiplist_words") or []
-    return settings | {
-        "skiplist_words": words if "document" in tasks else [],
+    tasks = ["document"] if raw.get("skiplist_tasks") is None else raw["skiplist_tasks"]
+    return {
+        "skiplist_words": raw.get("skiplist_words") or [],
         "skip_query": "query" in tasks,
+        "skip_document": "document" in tasks,
         "skiplist_match": "token",
+        "keep_only_token_ids": raw.get("keep_only_token_ids") or None,
     }
 
 
 def _added_tokens(folder: Path) -> list[str]:
     raw = read_json(folder / "tokenizer.json")
-    return sorted((token["content"] for token in raw.get("added_tokens", [])), key=len, reverse=True)
+    return sorted((token["content"] for token in raw.get("added_tokens") or []), key=len, reverse=True)
 
 
 def _split_marker(prompt: str, added_tokens: list[str]) -> tuple[str | None, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from mmap import ACCESS_READ, mmap
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from laterank.errors import InputTypeError, ModelFormatError
 from laterank.model import hub
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import DIALECTS, read_config, read_json
+from laterank.model.dialects import DIALECTS, max_positions, read_config, read_json
 from laterank.model.external_data import plain_copy_for_external_data
 from laterank.model.registry import KnownModel, known_model
 
@@ -36,6 +37,9 @@ QUANTIZED = (
     "onnx/model_qint8_arm64.onnx",
 )
 """Looked for in this order, after what the registry says."""
+
+MODULES = ("Transformer", "Dense", "Normalize", "MultiVectorMask")
+"""What sentence-transformers and PyLate put into ``modules.json`` for a late-interaction model."""
 
 _SETTINGS_FILES = (
     *dict.fromkeys(dialect.file for dialect in DIALECTS),
@@ -60,6 +64,7 @@ class ModelFiles:
         tokenizer: ``tokenizer.json``.
         dense: Folders of the projection's layers, in order; empty where there are none.
         linear: A checkpoint whose ``linear.weight`` is the projection (Stanford); None where there is none.
+        hidden_size: Numbers in a hidden state, where ``config.json`` says so.
         revision: The hub's commit; None for a local folder.
     """
 
@@ -71,6 +76,7 @@ class ModelFiles:
     onnx_data: tuple[Path, ...] = ()
     dense: tuple[Path, ...] = ()
     linear: Path | None = None
+    hidden_size: int | None = None
     revision: str | None = None
 
     def digest(self) -> bytes:
@@ -83,6 +89,11 @@ class ModelFiles:
                     content.update(block)
             digest.update(content.digest())
         return digest.digest()
+
+    def graph_contains(self, name: bytes) -> bool:
+        """Tell whether an operator's name stands in the graph's file."""
+        with self.onnx.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            return content.find(name) >= 0
 
 
 def find_model(
@@ -123,34 +134,40 @@ def find_model(
     name = fspath(model)
     known = known_model(name)
 
-    graph, names = "", tuple[str, ...]()
-
-    def choose(available: Sequence[str]) -> list[str]:
-        nonlocal graph, names
-        names = tuple(available)
+    def choose(names: Sequence[str]) -> list[str]:
         graph = choose_onnx(names, name=name, known=known, onnx_file=onnx_file, quantized=quantized)
         return needed_files(names, graph, known=known)
 
-    source = Path(__file__).parent / BUNDLED if name == BUNDLED else model
     resolved = hub.resolve(
-        source, choose, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+        Path(__file__).parent / BUNDLED if model == BUNDLED else model,
+        choose,
+        revision=revision,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        token=token,
     )
-    data = [Path(name).name for name in external_data(names, graph)]
-    onnx = plain_copy_for_external_data(resolved.folder / graph, data) if data else resolved.folder / graph
-    checkpoint = resolved.folder / "model.safetensors"
-    if not isinstance(config, ColbertConfig):
-        config = read_config(resolved.folder, registered=known.settings if known else None, given=config)
+    folder = resolved.folder
+    graph = next(file for file in resolved.files if file.endswith(".onnx"))
+    data = [Path(file).name for file in external_data(resolved.files, graph)]
+    onnx = plain_copy_for_external_data(folder / graph, data) if data else folder / graph
+    if isinstance(config, ColbertConfig):
+        config = replace(config, max_length=config.max_length or max_positions(folder))
+    else:
+        config = read_config(folder, registered=known.all_settings() if known else None, given=config)
     if known and not known.commercial_use:
         _log_once(f"{name} is licensed under {known.licence}: no commercial use")
+    checkpoint = folder / "model.safetensors"
+    network = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     return ModelFiles(
         name=name,
-        folder=resolved.folder,
+        folder=folder,
         config=config,
         onnx=onnx,
-        onnx_data=tuple(onnx.parent / name for name in data),
-        tokenizer=resolved.folder / "tokenizer.json",
-        dense=dense_folders(resolved.folder),
+        onnx_data=tuple(onnx.parent / file for file in data),
+        tokenizer=folder / "tokenizer.json",
+        dense=dense_folders(folder),
         linear=checkpoint if checkpoint.is_file() else None,
+        hidden_size=network.get("hidden_size"),
         revision=resolved.revision,
     )
 
@@ -207,7 +224,12 @@ def needed_files(names: Sequence[str], graph: str, *, known: KnownModel | None =
     settings = [name for name in _SETTINGS_FILES if name in names]
     modules = [name for name in names if _is_module(name)]
     checkpoint = []
-    if known is None and "artifact.metadata" in names and not any("_Dense/" in name for name in modules):
+    graph_is_projected = known is not None and known.settings.get("projected") is True
+    if (
+        not graph_is_projected
+        and "artifact.metadata" in names
+        and not any("_Dense/" in name for name in modules)
+    ):
         checkpoint = [name for name in names if name == "model.safetensors"]  # may hold the projection
     return ["tokenizer.json", *settings, *modules, *checkpoint, graph, *external_data(names, graph)]
 
@@ -228,7 +250,13 @@ def dense_folders(folder: Path) -> tuple[Path, ...]:
         return tuple(sorted(path.parent for path in folder.glob("*_Dense/config.json")))
     folders = []
     for module in _read_modules(modules_file):
-        if module["type"].endswith(".Dense"):
+        kind = module["type"].rsplit(".", 1)[-1]
+        if kind not in MODULES:
+            raise ModelFormatError(
+                f'{modules_file} has a module "{module["type"]}", expected only {", ".join(MODULES)}; '
+                "export the model with that step inside the graph, and take the module out of the file"
+            )
+        if kind == "Dense":
             layer = folder / module["path"]
             if not (layer / "config.json").is_file():
                 raise ModelFormatError(

@@ -51,11 +51,13 @@ class ResolvedModel:
         name: What the caller gave, as text: a hub id or a path.
         folder: The local folder with the files, absolute.
         revision: The commit hash of a hub model, None for a folder of the caller's.
+        files: What ``choose`` asked for, relative to the folder.
     """
 
     name: str
     folder: Path
     revision: str | None
+    files: tuple[str, ...] = ()
 
 
 def resolve(
@@ -96,8 +98,7 @@ def resolve(
     if (folder := _local_folder(name, is_path=isinstance(model, os.PathLike))) is not None:
         if revision is not None:
             raise InputError(f"revision={revision!r} is for hub models, but model is the folder {folder}")
-        choose(_file_names(folder))
-        return ResolvedModel(name, folder, None)
+        return ResolvedModel(name, folder, None, tuple(choose(_file_names(folder))))
 
     from huggingface_hub import constants
 
@@ -178,7 +179,7 @@ def _from_cache(name: str, choose: FileChooser, revision: str, cache: Path) -> R
         raise ModelNotFoundError(f"{repository} cannot be read: {error}") from error
     if missing:
         raise ModelNotFoundError(f"{folder} lacks {', '.join(missing)}")
-    return ResolvedModel(name, folder, commit)
+    return ResolvedModel(name, folder, commit, tuple(needed))
 
 
 def _recorded_names(repository: Path, commit: str) -> list[str] | None:
@@ -211,7 +212,7 @@ def _from_hub(
     if revision != info.sha:
         # Only now: a revision that the cache knows by name has all its files.
         _write(repository / "refs" / revision, info.sha, repository)
-    return ResolvedModel(name, repository / "snapshots" / info.sha, info.sha)
+    return ResolvedModel(name, repository / "snapshots" / info.sha, info.sha, tuple(needed))
 
 
 @contextmanager

@@ -40,6 +40,10 @@ class KnownModel:
     settings: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
 
+    def all_settings(self) -> dict[str, Any]:
+        """Return the settings, the embedding's size among them."""
+        return {"embedding_size": self.embedding_size, **self.settings}
+
 
 def known_model(name: str) -> KnownModel | None:
     """Return what is known of a model, or None."""
@@ -87,7 +91,7 @@ _BUILTIN = (
         embedding_size=96,
         parameters_millions=23,
         quantized_file="model_int8.onnx",
-        note="Inside the wheel: no network, no download. 512 tokens.",
+        note="Inside the wheel: no network, no download. Documents of 300 tokens, 512 with config={'document_length': 512}.",
     ),
     KnownModel(
         name="colbert-ir/colbertv2.0",
@@ -95,7 +99,12 @@ _BUILTIN = (
         embedding_size=128,
         parameters_millions=110,
         onnx_file="model.onnx",
-        settings={"query_length": 32, "document_length": 180, "attend_to_expansion_tokens": False},
+        settings={
+            "query_length": 32,
+            "document_length": 180,
+            "attend_to_expansion_tokens": False,
+            "projected": True,
+        },
         note="The classic. Trained with documents of 180 tokens; fastembed feeds it 512.",
     ),
     KnownModel(
@@ -132,7 +141,7 @@ _BUILTIN = (
             "attend_to_expansion_tokens": True,
             "expansion_token": "<mask>",
             "skiplist_match": "first_piece",
-            "embedding_size": 128,
+            "projected": True,
             "matryoshka_dims": (128, 96, 64),
         },
         note="Documents of up to 8192 tokens; 2.2 GB.",
@@ -226,7 +235,7 @@ _BUILTIN = (
         parameters_millions=353,
         languages="8 languages",
         settings={"query_length": 32, "query_expansion": "fixed"},
-        note="Expands with its end-of-text token. No ONNX file is known; export it to a folder first.",
+        note="Expands with its end token, as it has no mask token. No ONNX file is known; export it to a folder first.",
     ),
     KnownModel(
         name="BAAI/bge-m3",
@@ -242,9 +251,8 @@ _BUILTIN = (
             "query_expansion": "none",
             "skiplist_words": (),
             "drop_start_token": True,
-            "embedding_size": 1024,
         },
-        note="The ColBERT head only, from a graph that ends with it; no markers. Score it with the mean.",
+        note="Needs a graph that ends with the ColBERT head: pass onnx_file= and config={'projected': True}.",
     ),
 )
 
