@@ -472,3 +472,18 @@ def test_the_embedded_model_is_shared_by_two_compressors() -> None:
     second = ColbertRerank(reranker=bundled_reranker(), top_n=2)
     ranked = summary(second.compress_documents(documents(), QUESTION))
     assert summary(first.compress_documents(documents(), QUESTION)) == ranked[:1]
+
+
+@pytest.mark.parametrize("documents", ["Mars is red.", b"Mars"])
+def test_one_text_is_not_a_list_of_letters(documents: str | bytes) -> None:
+    """A string where a list belongs would rank its letters."""
+    with pytest.raises(InputTypeError, match="expected a list of documents"):
+        tiny().rerank(documents, QUESTION)  # type: ignore[arg-type]
+
+
+def test_compressing_texts_says_what_takes_texts() -> None:
+    """Texts have no metadata to carry a score."""
+    with pytest.raises(
+        InputTypeError, match=r"documents\[0\] is a str, expected a Document; rerank\(\) takes texts"
+    ):
+        tiny().compress_documents(["Mars is red."], QUESTION)  # type: ignore[list-item]

@@ -437,6 +437,14 @@ def test_a_call_that_ranks_nothing_emits_nothing(given: list[Any], query: QueryB
     assert events == log.starts == log.ends == []
 
 
+def test_a_model_that_cannot_be_loaded_emits_nothing() -> None:
+    """A missing provider shows before the start event, too."""
+    postprocessor = tiny(providers=["NoSuchExecutionProvider"])
+    with logged_events() as events, pytest.raises(ProviderError):
+        postprocessor.postprocess_nodes(nodes(), QueryBundle(QUESTION))
+    assert events == []
+
+
 @pytest.mark.parametrize("assigned", [False, True], ids=["passed", "assigned"])
 def test_callbacks_hear_of_a_reranking(assigned: bool) -> None:
     """The callback manager gets one RERANKING event, whether passed or assigned as query engines do."""

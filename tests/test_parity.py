@@ -18,6 +18,7 @@ import pytest
 from fastembed.common.model_description import DenseModelDescription, ModelSource
 from fastembed.late_interaction.colbert import Colbert
 from fastembed.late_interaction.jina_colbert import JinaColbert
+from fastembed.late_interaction.lateon import LateOn
 from tokenizers import Tokenizer
 
 from laterank import ColbertEncoder, maxsim
@@ -186,14 +187,30 @@ class TinyJinaColbert(JinaColbert):
         return describe("tiny/xlmr-jina", "onnx/model.onnx")
 
 
-@pytest.fixture(params=[TinyColbert, TinyJinaColbert], ids=["colbertv2.0", "jina-colbert-v2"])
+class TinyLateOn(LateOn):
+    """fastembed's class for models without expansion, on a tiny model and with that one's marker ids."""
+
+    QUERY_MARKER_TOKEN_ID = token_id("bert-stanford", "[unused0]")
+    DOCUMENT_MARKER_TOKEN_ID = token_id("bert-stanford", "[unused1]")
+    RESERVED_MARKER_TOKENS = 1
+
+    @classmethod
+    def _list_supported_models(cls) -> list[DenseModelDescription]:
+        return describe("tiny/bert-stanford", "model.onnx")
+
+
+@pytest.fixture(
+    params=[TinyColbert, TinyJinaColbert, TinyLateOn], ids=["colbertv2.0", "jina-colbert-v2", "LateOn"]
+)
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Colbert, ColbertEncoder]:
     """Return fastembed's encoder and ours with the settings that fastembed has built in."""
     kind: type[Colbert] = request.param
     name = kind._list_supported_models()[0].model
     folder = GOLDEN / name.partition("/")[2]
     peer = kind(name, cache_dir=str(tmp_path), specific_model_path=str(folder), threads=1)
-    settings = {"query_expansion": "min", "query_length": 32, "document_length": 128}
+    settings: dict[str, Any] = {"query_expansion": "min", "query_length": 32, "document_length": 128}
+    if kind is TinyLateOn:
+        settings |= {"query_expansion": "none", "query_length": 128}
     encoder = ColbertEncoder.from_pretrained(folder, config=settings, threads=1)
     return peer, encoder
 
@@ -211,7 +228,7 @@ def test_query_rows_equal_those_of_fastembed(pair: tuple[Colbert, ColbertEncoder
     peer, encoder = pair
     texts = TEXTS["queries"] + TEXTS["documents"]
     theirs = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in peer.query_embed(texts)]
-    assert min(map(len, theirs)) == 32
+    assert min(map(len, theirs)) == (3 if isinstance(peer, LateOn) else 32)
     assert max(map(len, theirs)) == 128
     assert_same_rows(encoder.encode_queries(texts), theirs, texts)
 
