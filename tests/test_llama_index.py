@@ -439,7 +439,7 @@ def test_a_call_that_ranks_nothing_emits_nothing(given: list[Any], query: QueryB
 
 def test_a_model_that_cannot_be_loaded_emits_nothing() -> None:
     """A missing provider shows before the start event, too."""
-    postprocessor = tiny(providers=["NoSuchExecutionProvider"])
+    postprocessor = ColbertRerank(model=TINY_MODEL, providers=["NoSuchExecutionProvider"])
     with logged_events() as events, pytest.raises(ProviderError):
         postprocessor.postprocess_nodes(nodes(), QueryBundle(QUESTION))
     assert events == []
