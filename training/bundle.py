@@ -1,0 +1,101 @@
+"""The folder that ships: PyLate's layout, so that any reader of ColBERT models understands it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+from tokens import DOCUMENT_MARKER, QUERY_MARKER, SKIPLIST, Layout
+
+MODEL_FILE = "model_int8.onnx"
+POSITIONS = 512
+CHANGES = """
+Changes made by laterank: a projection to token embeddings was added and the weights were trained further for late interaction
+(README.md says how), token type embeddings were folded into the positions, the pooler was dropped, the matrices were rounded to
+INT8 and stored as an ONNX graph, the tokenizer's padding and truncation were removed and two marker tokens declared.
+"""
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write readable JSON with a final newline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def write_tokenizer(source: Path, target: Path) -> None:
+    """Copy the tokenizer without its serialised padding and truncation, and with both markers as special tokens."""
+    tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["padding"] = tokenizer["truncation"] = None
+    template = tokenizer["added_tokens"][0]
+    for token in (QUERY_MARKER, DOCUMENT_MARKER):
+        tokenizer["added_tokens"].append(
+            template | {"id": tokenizer["model"]["vocab"][token], "content": token}
+        )
+    tokenizer["added_tokens"].sort(key=lambda token: token["id"])
+    target.write_text(json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+
+def write_configs(source: Path, target: Path, layout: Layout, weights: dict[str, np.ndarray]) -> None:
+    """Write the PyLate configuration files and the projection, which the graph also holds."""
+    dim = len(weights["head.bias"])
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    write_json(target / "config.json", config)
+    write_json(target / "sentence_bert_config.json", {"max_seq_length": POSITIONS, "do_lower_case": False})
+    colbert = {
+        "query_prefix": QUERY_MARKER,
+        "document_prefix": DOCUMENT_MARKER,
+        "query_length": layout.query_length,
+        "document_length": layout.document_length,
+        "do_query_expansion": layout.do_query_expansion,
+        "attend_to_expansion_tokens": False,
+        "skiplist_words": list(SKIPLIST),
+        "similarity_fn_name": "MaxSim",
+    }
+    write_json(target / "config_sentence_transformers.json", colbert)
+    modules = [
+        ("0", "", "sentence_transformers.models.Transformer"),
+        ("1", "1_Dense", "pylate.models.Dense.Dense"),
+    ]
+    write_json(
+        target / "modules.json", [{"idx": int(n), "name": n, "path": p, "type": t} for n, p, t in modules]
+    )
+    activation = "torch.nn.modules.linear.Identity"
+    dense = {
+        "in_features": weights["head.weight"].shape[1],
+        "out_features": dim,
+        "bias": True,
+        "activation_function": activation,
+    }
+    write_json(target / "1_Dense" / "config.json", dense)
+    save_file(
+        {"linear.weight": weights["head.weight"], "linear.bias": weights["head.bias"]},
+        target / "1_Dense" / "model.safetensors",
+    )
+
+
+def write_bundle(
+    source: Path, target: Path, onnx_bytes: bytes, weights: dict[str, np.ndarray], layout: Layout
+) -> None:
+    """Write everything but the model card; LICENSE and NOTICE come from the weights' source, with our changes named."""
+    target.mkdir(parents=True, exist_ok=True)
+    (target / MODEL_FILE).write_bytes(onnx_bytes)
+    write_tokenizer(source, target / "tokenizer.json")
+    write_configs(source, target, layout, weights)
+    shutil.copyfile(source / "LICENSE", target / "LICENSE")
+    notice = (source / "NOTICE").read_text(encoding="utf-8").rstrip() + "\n" + CHANGES
+    (target / "NOTICE").write_text(notice, encoding="utf-8")
+
+
+def replace_bundle(built: Path, shipped: Path) -> None:
+    """Put a checked bundle in the place of the shipped one, file by file, each move atomic."""
+    staged = shipped.with_name(shipped.name + ".new")
+    shutil.rmtree(staged, ignore_errors=True)
+    shutil.copytree(built, staged)
+    for path in sorted(path for path in staged.rglob("*") if path.is_file()):
+        place = shipped / path.relative_to(staged)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+    shutil.rmtree(staged)

@@ -1,0 +1,63 @@
+"""Text to token ids with markers, exactly as the package does it, so that training sees what users will run."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+QUERY_MARKER = "[unused0]"
+DOCUMENT_MARKER = "[unused1]"
+SKIPLIST = tuple(string.punctuation)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The choices of a ColBERT model that are about tokens, not weights."""
+
+    query_length: int
+    document_length: int
+    do_query_expansion: bool
+
+
+class ColbertTokenizer:
+    """Queries and documents to ids: start token, marker, word pieces, separator and, where wanted, mask tokens."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.tokenizer = Tokenizer.from_file(str(path))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.tokenizer.encode_special_tokens = True
+        self.layout = layout
+        ids = {
+            token: self.tokenizer.token_to_id(token)
+            for token in ("[CLS]", "[SEP]", "[MASK]", QUERY_MARKER, DOCUMENT_MARKER)
+        }
+        self.start, self.separator, self.mask, self.query_marker, self.document_marker = ids.values()
+        self.skipped = np.array([self.tokenizer.token_to_id(symbol) for symbol in SKIPLIST])
+
+    def pieces(self, texts: list[str]) -> list[list[int]]:
+        """Tokenise without special tokens."""
+        return [encoded.ids for encoded in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+    def documents(self, texts: list[str], length: int | None = None) -> list[list[int]]:
+        """Return document ids of at most ``length`` (default: the model's) tokens, marker included."""
+        room = (length or self.layout.document_length) - 3
+        return [[self.start, self.document_marker, *ids[:room], self.separator] for ids in self.pieces(texts)]
+
+    def queries(self, texts: list[str]) -> list[list[int]]:
+        """Return query ids; expansion fills up to ``query_length`` with mask tokens that are scored but not attended."""
+        length = self.layout.query_length
+        rows = [
+            [self.start, self.query_marker, *ids[: length - 3], self.separator] for ids in self.pieces(texts)
+        ]
+        if self.layout.do_query_expansion:
+            return [row + [self.mask] * (length - len(row)) for row in rows]
+        return rows
+
+    def kept(self, ids: list[int]) -> np.ndarray:
+        """Mark the document rows that are scored: all but punctuation."""
+        return ~np.isin(np.array(ids), self.skipped)
