@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import multiprocessing
 import os
 import pickle
@@ -270,6 +271,16 @@ def test_ten_thousand_texts_come_back_in_order(tiny_encoder: ColbertEncoder) -> 
         np.testing.assert_allclose(
             rows[position], tiny_encoder.encode_documents([texts[position]])[0], atol=1e-6
         )
+
+
+def test_the_log_says_once_that_texts_are_cut(caplog: pytest.LogCaptureFixture) -> None:
+    """What the model does not read is no secret, and no flood."""
+    encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate")
+    with caplog.at_level(logging.INFO, logger="laterank"):
+        encoder.encode_documents(["mars", "the planet " * 60])
+        encoder.encode_documents(["the planet " * 60])
+    assert len(caplog.records) == 1
+    assert "cuts texts at 48 tokens; 1 are longer" in caplog.records[0].message
 
 
 def test_no_texts_give_no_rows(tiny_encoder: ColbertEncoder) -> None:

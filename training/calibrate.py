@@ -40,6 +40,6 @@ def smoothing_factors(
     """Balance activations and weights channel by channel (SmoothQuant, arXiv 2211.10438): ``max|x|^a / max|w|^(1-a)``."""
     factors = {}
     for name, largest in input_maxima(model, rows).items():
-        weights = model.get_submodule(name).weight.detach().abs().amax(dim=0).numpy()
+        weights = model.get_parameter(f"{name}.weight").detach().abs().amax(dim=0).numpy()
         factors[name] = np.maximum(largest, 1e-5) ** strength / np.maximum(weights, 1e-5) ** (1 - strength)
     return factors

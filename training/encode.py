@@ -34,9 +34,10 @@ class OnnxEncoder:
         row = np.array([ids], dtype=np.int64)
         attended = (row != self.tokenizer.mask).astype(np.int64)
         feed = {"input_ids": row, "attention_mask": attended, "token_type_ids": np.zeros_like(row)}
-        states = self.session.run(None, {name: feed[name] for name in self.inputs})[0][0]
+        states: np.ndarray = self.session.run(None, {name: feed[name] for name in self.inputs})[0][0]
         rows = states if self.head is None else states @ self.head.T
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        norms: np.ndarray = np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows / np.maximum(norms, 1e-12)
 
     def run_all(self, rows: list[list[int]]) -> list[np.ndarray]:
         """Encode many rows on a few Python threads."""
@@ -61,4 +62,5 @@ def maxsim(query: np.ndarray, documents: list[np.ndarray]) -> np.ndarray:
     lengths = np.array([len(document) for document in documents])
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     products = np.concatenate(documents).astype(np.float32) @ query.T
-    return np.maximum.reduceat(products, starts, axis=0).sum(axis=1)
+    scores: np.ndarray = np.maximum.reduceat(products, starts, axis=0).sum(axis=1)
+    return scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,9 +35,7 @@ class GraphWriter:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def add(
-        self, operation: str, inputs: list[str], output: str, domain: str = "", **attributes: object
-    ) -> str:
+    def add(self, operation: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one used output."""
         self.nodes.append(
             helper.make_node(operation, inputs, [output], name=output, domain=domain, **attributes)

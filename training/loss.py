@@ -54,8 +54,8 @@ def step_loss(model: ColbertModel, scale: Tensor, batch: Batch, tokenizer: Colbe
     document_ids, document_mask = pad(batch.documents)
     kept = document_mask.bool() & ~torch.isin(document_ids, torch.tensor(tokenizer.skipped))
     count, width = batch.target.shape
-    products = torch.einsum("qnd,qkld->qknl", queries, documents.unflatten(0, (count, width)))
-    best = products.masked_fill(~kept.unflatten(0, (count, width))[:, :, None, :], -2.0).amax(dim=-1)
+    products = torch.einsum("qnd,qkld->qknl", queries, documents.reshape(count, width, *documents.shape[1:]))
+    best = products.masked_fill(~kept.reshape(count, width, 1, -1), -2.0).amax(dim=-1)
     scores = (best * query_mask[:, None, :]).sum(dim=-1) * scale.exp()
     return -(batch.target * functional.log_softmax(scores, dim=1)).sum(dim=1).mean()
 

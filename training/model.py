@@ -36,7 +36,9 @@ class Layer(nn.Module):
         )  # written out: the backward of torch's fused attention is slow on a CPU
         mixed = mixed.transpose(1, 2).reshape(batch, tokens, HIDDEN)
         states = self.attention_norm(states + self.attention_out(mixed))
-        return self.output_norm(states + self.down(functional.gelu(self.up(states))))
+        raised = functional.gelu(self.up(states))
+        output: Tensor = self.output_norm(states + self.down(raised))
+        return output
 
 
 class ColbertModel(nn.Module):
@@ -52,7 +54,7 @@ class ColbertModel(nn.Module):
 
     def states(self, ids: Tensor, attention: Tensor) -> Tensor:
         """Return the last hidden states. *Shape:* ``(batch, tokens, 384)``."""
-        states = self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]])
+        states: Tensor = self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]])
         mask = attention[:, None, None, :].bool()
         for layer in self.layers:
             states = layer(states, mask)

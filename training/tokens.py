@@ -32,12 +32,16 @@ class ColbertTokenizer:
         self.tokenizer.no_truncation()
         self.tokenizer.encode_special_tokens = True
         self.layout = layout
-        ids = {
-            token: self.tokenizer.token_to_id(token)
-            for token in ("[CLS]", "[SEP]", "[MASK]", QUERY_MARKER, DOCUMENT_MARKER)
-        }
-        self.start, self.separator, self.mask, self.query_marker, self.document_marker = ids.values()
-        self.skipped = np.array([self.tokenizer.token_to_id(symbol) for symbol in SKIPLIST])
+        self.start, self.separator, self.mask = map(self.id_of, ("[CLS]", "[SEP]", "[MASK]"))
+        self.query_marker, self.document_marker = self.id_of(QUERY_MARKER), self.id_of(DOCUMENT_MARKER)
+        self.skipped = np.array([self.id_of(symbol) for symbol in SKIPLIST])
+
+    def id_of(self, token: str) -> int:
+        """Return a token's id; every token asked for is part of the BERT vocabulary."""
+        found = self.tokenizer.token_to_id(token)
+        if found is None:
+            raise ValueError(f"the tokenizer has no token {token!r}; expected the BERT uncased vocabulary")
+        return int(found)
 
     def pieces(self, texts: list[str]) -> list[list[int]]:
         """Tokenise without special tokens."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -24,6 +25,8 @@ from laterank.model.files import BUNDLED, ModelFiles, find_model
 
 __all__ = ["ColbertEncoder", "Encoder"]
 
+
+logger = logging.getLogger(__name__)
 
 Rows = NDArray[np.float32]
 
@@ -101,6 +104,7 @@ class ColbertEncoder:
         self.files = files
         self.threads = threads if threads is not None else usable_cpus()
         self._cut = dim
+        self._said_cut = False
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
         # Single-threaded runs side by side beat one run on several threads (benchmarks/speed.py).
@@ -246,8 +250,19 @@ class ColbertEncoder:
         result: list[Rows] = []
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
+            self._say_once_if_cut(tokens)
             result += self._encode_tokens(tokens)
         return result
+
+    def _say_once_if_cut(self, tokens: Sequence[Tokens]) -> None:
+        if not self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
+            self._said_cut = True
+            logger.info(
+                "%s cuts texts at %d tokens; %d are longer, and this is said once",
+                self.name,
+                cut[0],
+                len(cut),
+            )
 
     def _encode_tokens(self, tokens: Sequence[Tokens]) -> list[Rows]:
         rows: list[Rows | None] = [None] * len(tokens)
