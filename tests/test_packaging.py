@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "laterank"
 
 LAYERS = (
-    {"errors", "forking"},
+    {"errors"},
+    {"checks", "forking"},
     {"scoring", "model"},
     {"encoding"},
     {"cache"},

@@ -6,19 +6,23 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import isnan
-from numbers import Real
-from operator import index
 from os import PathLike
 from typing import Any, Literal, get_args
-from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import DocumentCache
-from laterank.encoding.encoder import ColbertEncoder, Encoder, check_texts
+from laterank.checks import (
+    check_queries,
+    check_query,
+    check_texts,
+    checked_threshold,
+    checked_top_n,
+    is_blank,
+)
+from laterank.encoding.encoder import ColbertEncoder, Encoder
 from laterank.encoding.session import Provider
 from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.model.config import ColbertConfig
@@ -32,10 +36,6 @@ ScoreKind = Literal["mean", "sum"]
 
 DOCUMENTS_AT_ONCE = 1024
 """Documents whose rows are held at one time, so that 10,000 candidates take no more memory than 1,000."""
-
-
-INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs"})
-"""Unicode categories without anything to read: control and format characters, what is unassigned, lone surrogates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Reranker:
             InputError: If the query is blank or ``top_n`` is less than 1.
             InputTypeError: If the query or a document is no string, naming its position.
         """
-        _check_query(query, "query")
+        check_query(query, "query")
         check_texts(documents, "documents")
         [ranking] = self.rank_many([query], [documents], top_n=top_n, score_threshold=score_threshold)
         return ranking
@@ -205,8 +205,8 @@ class Reranker:
             InputError: If there are not as many lists as queries, a query is blank or ``top_n`` is less than 1.
             InputTypeError: If a query or a document is no string, naming its position.
         """
-        top_n, score_threshold = _checked_top_n(top_n), _checked_threshold(score_threshold)
-        _check_queries(queries, documents_per_query)
+        top_n, score_threshold = checked_top_n(top_n), checked_threshold(score_threshold)
+        check_queries(queries, documents_per_query)
         asked = [position for position, documents in enumerate(documents_per_query) if len(documents)]
         encoded = self.encoder.encode_queries([queries[position] for position in asked]) if asked else []
         all_scores = self._scores(encoded, [documents_per_query[position] for position in asked])
@@ -247,7 +247,7 @@ class Reranker:
         while piece := list(islice(remaining, DOCUMENTS_AT_ONCE)):
             check_texts(piece, "documents", first=read)
             read += len(piece)
-            texts = dict.fromkeys(text for text in piece if not _is_blank(text))
+            texts = dict.fromkeys(text for text in piece if not is_blank(text))
             keys = {self._key(text): text for text in texts}
             missing = [
                 key
@@ -269,7 +269,7 @@ class Reranker:
         """Score each query's documents, encoding each distinct text once, however many queries have it."""
         score_of: list[dict[str, float]] = [{} for _ in queries]
         texts = dict.fromkeys(
-            text for documents in documents_per_query for text in documents if not _is_blank(text)
+            text for documents in documents_per_query for text in documents if not is_blank(text)
         )
         to_score, sought = list(texts), [set(documents) for documents in documents_per_query]
         for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
@@ -346,11 +346,6 @@ def _best(
     return [document for document in ranking if document.score >= score_threshold]
 
 
-def _is_blank(text: str) -> bool:
-    """Tell whether a text has nothing to read: only spaces, control characters and invisible marks such as U+200B."""
-    return all(character.isspace() or category(character) in INVISIBLE for character in text)
-
-
 def _are_rows(rows: object, dim: int) -> bool:
     return isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim == 2 and rows.shape[1] == dim
 
@@ -361,50 +356,3 @@ def _described(rows: object) -> str:
         if isinstance(rows, np.ndarray)
         else f"a {type(rows).__name__}"
     )
-
-
-def _check_query(query: str, name: str) -> None:
-    if not isinstance(query, str):
-        raise InputTypeError(f"{name} is {type(query).__name__}, expected a string")
-    if _is_blank(query):
-        raise InputError(f"{name} is blank ({query!r}); there is nothing to rank by")
-
-
-def _check_queries(queries: Sequence[str], documents_per_query: Sequence[Sequence[str]]) -> None:
-    check_texts(queries, "queries")
-    for position, query in enumerate(queries):
-        _check_query(query, f"queries[{position}]")
-    if isinstance(documents_per_query, (str, bytes)) or not isinstance(documents_per_query, Sequence):
-        kind = type(documents_per_query).__name__
-        raise InputTypeError(f"documents_per_query is {kind}, expected one list of strings for each query")
-    if len(documents_per_query) != len(queries):
-        raise InputError(
-            f"there are {len(queries)} queries and {len(documents_per_query)} lists of documents"
-        )
-    for position, documents in enumerate(documents_per_query):
-        check_texts(documents, "documents" if len(queries) == 1 else f"documents_per_query[{position}]")
-
-
-def _checked_top_n(top_n: int | None) -> int | None:
-    """Return a whole number of at least 1, numpy's among them, or None for all."""
-    if top_n is None:
-        return None
-    try:
-        number = None if isinstance(top_n, (bool, np.bool_)) else index(top_n)
-    except TypeError:
-        number = None
-    if number is None:
-        raise InputTypeError(f"top_n is {top_n!r}, expected a whole number of at least 1, or None for all")
-    if number < 1:
-        raise InputError(f"top_n is {number}, expected at least 1, or None for all")
-    return number
-
-
-def _checked_threshold(threshold: float | None) -> float | None:
-    if threshold is None:
-        return None
-    if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
-        raise InputTypeError(f"score_threshold is {threshold!r}, expected a number, or None")
-    if isnan(threshold):
-        raise InputError("score_threshold is NaN, which no score reaches; expected a number, or None")
-    return float(threshold)

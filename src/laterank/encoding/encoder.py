@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from laterank.checks import check_texts
 from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
 from laterank.encoding.lazy import lazy
 from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.session import OnnxSession, Provider, usable_cpus
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
 from laterank.encoding.workers import Workers
-from laterank.errors import EncodingError, InputError, InputTypeError
+from laterank.errors import EncodingError, InputError
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED, ModelFiles, find_model
 
@@ -329,24 +330,3 @@ class ColbertEncoder:
             size = self._session.run(np.zeros((1, 2), dtype=np.int64), np.ones((1, 2), dtype=bool)).shape[-1]
         projection = choose_projection(self._projection, self.files, size)
         return projection.out_features if projection else size
-
-
-def check_texts(texts: Sequence[str], what: str, *, first: int = 0) -> Sequence[str]:
-    """Return the texts if they are texts.
-
-    Args:
-        texts: What was given.
-        what: Its name, for the error.
-        first: The position of the first of them, where they are a piece of something longer.
-
-    Raises:
-        InputTypeError: If this is one string, or an item is no string, naming its position.
-    """
-    if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
-        raise InputTypeError(
-            f"{what} is {type(texts).__name__}, expected a sequence of strings, such as a list"
-        )
-    for position, text in enumerate(texts, start=first):
-        if not isinstance(text, str):
-            raise InputTypeError(f"{what}[{position}] is {type(text).__name__}, expected a string")
-    return texts

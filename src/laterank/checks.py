@@ -1,0 +1,114 @@
+"""Checks of what callers pass: texts, queries, and how many results they want."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+from numbers import Real
+from operator import index
+from unicodedata import category
+
+import numpy as np
+
+from laterank.errors import InputError, InputTypeError
+
+__all__ = ["check_queries", "check_query", "check_texts", "checked_threshold", "checked_top_n", "is_blank"]
+
+INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs"})
+"""Unicode categories without anything to read: control and format characters, what is unassigned, lone surrogates."""
+
+
+def check_texts(texts: Sequence[str], what: str, *, first: int = 0) -> Sequence[str]:
+    """Return the texts if they are texts.
+
+    Args:
+        texts: What was given.
+        what: Its name, for the error.
+        first: The position of the first of them, where they are a piece of something longer.
+
+    Raises:
+        InputTypeError: If this is one string, or an item is no string, naming its position.
+    """
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
+        raise InputTypeError(
+            f"{what} is {type(texts).__name__}, expected a sequence of strings, such as a list"
+        )
+    for position, text in enumerate(texts, start=first):
+        if not isinstance(text, str):
+            raise InputTypeError(f"{what}[{position}] is {type(text).__name__}, expected a string")
+    return texts
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text has nothing to read: only spaces, control characters and invisible marks such as U+200B."""
+    return all(character.isspace() or category(character) in INVISIBLE for character in text)
+
+
+def check_query(query: str, name: str) -> None:
+    """Refuse what is no text, and what has nothing to rank by.
+
+    Raises:
+        InputTypeError: If it is no string.
+        InputError: If it is blank.
+    """
+    if not isinstance(query, str):
+        raise InputTypeError(f"{name} is {type(query).__name__}, expected a string")
+    if is_blank(query):
+        raise InputError(f"{name} is blank ({query!r}); there is nothing to rank by")
+
+
+def check_queries(queries: Sequence[str], documents_per_query: Sequence[Sequence[str]]) -> None:
+    """Refuse lists that do not match, naming query and position of what is wrong.
+
+    Raises:
+        InputTypeError: If a query or a document is no string, or there are no lists.
+        InputError: If a query is blank, or there are not as many lists as queries.
+    """
+    check_texts(queries, "queries")
+    for position, query in enumerate(queries):
+        check_query(query, f"queries[{position}]")
+    if isinstance(documents_per_query, (str, bytes)) or not isinstance(documents_per_query, Sequence):
+        kind = type(documents_per_query).__name__
+        raise InputTypeError(f"documents_per_query is {kind}, expected one list of strings for each query")
+    if len(documents_per_query) != len(queries):
+        raise InputError(
+            f"there are {len(queries)} queries and {len(documents_per_query)} lists of documents"
+        )
+    for position, documents in enumerate(documents_per_query):
+        check_texts(documents, "documents" if len(queries) == 1 else f"documents_per_query[{position}]")
+
+
+def checked_top_n(top_n: int | None) -> int | None:
+    """Return a whole number of at least 1, numpy's among them, or None for all.
+
+    Raises:
+        InputTypeError: If it is no whole number.
+        InputError: If it is less than 1.
+    """
+    if top_n is None:
+        return None
+    try:
+        number = None if isinstance(top_n, (bool, np.bool_)) else index(top_n)
+    except TypeError:
+        number = None
+    if number is None:
+        raise InputTypeError(f"top_n is {top_n!r}, expected a whole number of at least 1, or None for all")
+    if number < 1:
+        raise InputError(f"top_n is {number}, expected at least 1, or None for all")
+    return number
+
+
+def checked_threshold(threshold: float | None) -> float | None:
+    """Return a Python float, or None for no threshold.
+
+    Raises:
+        InputTypeError: If it is no number.
+        InputError: If it is NaN.
+    """
+    if threshold is None:
+        return None
+    if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
+        raise InputTypeError(f"score_threshold is {threshold!r}, expected a number, or None")
+    if isnan(threshold):
+        raise InputError("score_threshold is NaN, which no score reaches; expected a number, or None")
+    return float(threshold)
