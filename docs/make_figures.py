@@ -13,11 +13,11 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 IMAGES = ROOT / "docs" / "images"
 INK, GRID, PAPER = "#1f2430", "#d9dce3", "#ffffff"
-COLOURS = {"BM25": "#b8bfcc", "bundled": "#c2410c", "answerai": "#1d4ed8"}
+COLOURS = {"bm25": "#b8bfcc", "bundled": "#c2410c", "answerai-colbert-small-v1-int8": "#1d4ed8"}
 LABELS = {
-    "BM25": "BM25",
+    "bm25": "BM25",
     "bundled": "BM25, reranked by laterank (model in the wheel, 23 MB)",
-    "answerai": "BM25, reranked by answerai-colbert-small-v1 INT8 (34 MB)",
+    "answerai-colbert-small-v1-int8": "BM25, reranked by answerai-colbert-small-v1 INT8 (34 MB)",
 }
 
 

@@ -146,3 +146,29 @@ def test_a_bound_that_is_no_size_is_refused(max_bytes: object) -> None:
     """The error shows what was given."""
     with pytest.raises(InputError, match="max_bytes is"):
         MemoryCache(max_bytes=max_bytes)  # type: ignore[arg-type]
+
+
+def test_an_interrupted_put_leaves_the_count_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle of an eviction must not make the bound leak."""
+    cache = MemoryCache(max_bytes=cost(2) * 2)
+    cache.put_many({b"a": rows(2), b"b": rows(2)})
+    forget = cache._forget
+
+    def interrupted(key: bytes) -> None:
+        forget(key)
+        if key == b"a":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache, "_forget", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.put_many({b"c": rows(2)})
+    monkeypatch.undo()
+    stats = cache.stats()
+    assert stats.size_bytes == stats.documents * cost(2) <= cache.max_bytes
+
+
+def test_a_signal_handler_may_look_at_the_cache_that_it_interrupted() -> None:
+    """The same thread enters twice; a plain lock would never open again."""
+    cache = MemoryCache()
+    with cache._lock:
+        assert cache.stats().documents == 0

@@ -168,7 +168,28 @@ def test_a_setting_of_the_wrong_type_names_the_file(copy_of: Callable[..., Path]
         read_config(folder)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '"text"', "\x00"])
+@pytest.mark.parametrize(
+    ("name", "file", "changes"),
+    [
+        ("bert-pylate", SETTINGS, {"query_prefix": 5}),
+        ("bert-pylate", SETTINGS, {"prompts": {"query": 5}}),
+        ("bert-pylate", SETTINGS, {"do_query_expansion": "false"}),
+        ("bert-st6", "2_MultiVectorMask/config.json", {"skiplist_tasks": 5}),
+        ("bert-st6", "tokenizer.json", {"added_tokens": [{}]}),
+        ("lighton", "onnx_config.json", {"do_query_expansion": "no"}),
+    ],
+)
+def test_values_of_the_wrong_type_are_named(
+    copy_of: Callable[..., Path], name: str, file: str, changes: dict[str, object]
+) -> None:
+    """No wrong value in a model's files ends in a bare traceback, and "false" is not true."""
+    folder = copy_of(name)
+    edit_json(folder / file, **changes)
+    with pytest.raises(ModelFormatError, match=str(folder)):
+        read_config(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '"text"', "\x00", "[" * 100_000, "1" * 5000])
 def test_a_broken_json_file_is_named(copy_of: Callable[..., Path], content: str) -> None:
     """Broken JSON is told apart from a missing setting."""
     folder = copy_of()

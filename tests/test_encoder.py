@@ -78,6 +78,69 @@ def test_a_fork_in_the_middle_of_other_threads_work_does_not_hang() -> None:
     assert result.stdout.strip() == "done", result.stderr
 
 
+@FORKING
+def test_a_forked_process_ends_and_loads_its_own_model() -> None:
+    """A preloaded worker exits as a process should, and load() in it loads."""
+    code = (
+        "import os, sys\n"
+        "from laterank import Reranker\n"
+        f"reranker = Reranker.from_pretrained({str(GOLDEN / 'bert-pylate')!r}, threads=2)\n"
+        "reranker.load()\n"
+        "assert 'ORT_DISABLE_TELEMETRY' not in os.environ\n"
+        "if (child := os.fork()) == 0:\n"
+        "    reranker.load()\n"
+        "    assert reranker.encoder._session._loaded is not None\n"
+        "    reranker.rank('red planet', ['mars', 'venus'])\n"
+        "    sys.exit(0)\n"
+        "print(os.waitpid(child, 0)[1])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.stdout.strip() == "0", result.stderr
+
+
+def test_threads_that_outlive_the_main_thread_still_rank() -> None:
+    """While the interpreter shuts down no thread can be started; the work is done right there."""
+    code = (
+        "import threading, time\n"
+        "from laterank import Reranker\n"
+        f"reranker = Reranker.from_pretrained({str(GOLDEN / 'bert-pylate')!r}, threads=2)\n"
+        "reranker.rank('red', ['a b', 'c d e'])\n"
+        "def late():\n"
+        "    time.sleep(0.5)\n"
+        "    print(len(reranker.rank('red', ['new', 'documents here', 'of other lengths and words'])))\n"
+        "threading.Thread(target=late).start()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.stdout.strip() == "3", result.stderr
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_graph_that_is_empty_or_gone_is_named(copy_of: Callable[..., Path], content: bytes | None) -> None:
+    """Files may vanish between making an encoder and its first call."""
+    folder = copy_of()
+    encoder = ColbertEncoder.from_pretrained(folder)
+    graph = folder / "onnx" / "model.onnx"
+    graph.unlink()
+    if content is not None:
+        graph.write_bytes(content)
+    for use in (lambda: encoder.fingerprint, lambda: encoder.encode_documents(["mars"])):
+        with pytest.raises(ModelFormatError, match=r"model\.onnx.*(empty|missing|cannot be read)"):
+            use()
+
+
+def test_a_folder_called_bundled_is_that_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is never the name of the model in the wheel, nor after pickling."""
+    shutil.copytree(GOLDEN / "bert-pylate", tmp_path / "bundled")
+    monkeypatch.chdir(tmp_path)
+    encoder = pickle.loads(pickle.dumps(ColbertEncoder.from_pretrained(Path("bundled"))))
+    assert encoder.files.folder == tmp_path / "bundled"
+    assert encoder.dim == 16
+
+
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_rows_have_unit_length_and_the_models_size(name: str) -> None:
     """Every row of every text is a unit vector of float32."""

@@ -1,5 +1,6 @@
 """Finding a model: which files, the registry's word, the licence's."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -160,6 +161,7 @@ def test_broken_modules_are_named(copy_of: Callable[..., Path]) -> None:
     (folder / "modules.json").write_text("{}")
     with pytest.raises(ModelFormatError, match=r"modules\.json holds a JSON dict, expected a list"):
         find_model(folder)
-    (folder / "modules.json").write_text('[{"name": "0"}]')
-    with pytest.raises(ModelFormatError, match='no list of modules with "type" and "path"'):
-        find_model(folder)
+    for module in ({"name": "0"}, {"type": 5, "path": ""}, {"type": "Dense", "path": "../elsewhere"}):
+        (folder / "modules.json").write_text(json.dumps([module]))
+        with pytest.raises(ModelFormatError, match="no list of modules"):
+            find_model(folder)

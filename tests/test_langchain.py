@@ -474,8 +474,8 @@ def test_the_embedded_model_is_shared_by_two_compressors() -> None:
     assert summary(first.compress_documents(documents(), QUESTION)) == ranked[:1]
 
 
-@pytest.mark.parametrize("documents", ["Mars is red.", b"Mars"])
-def test_one_text_is_not_a_list_of_letters(documents: str | bytes) -> None:
+@pytest.mark.parametrize("documents", ["Mars is red.", b"Mars", {"text": "Mars"}, {"Mars"}, None])
+def test_one_text_is_not_a_list_of_letters(documents: object) -> None:
     """A string where a list belongs would rank its letters."""
     with pytest.raises(InputTypeError, match="expected a list of documents"):
         tiny().rerank(documents, QUESTION)  # type: ignore[arg-type]
@@ -487,3 +487,9 @@ def test_compressing_texts_says_what_takes_texts() -> None:
         InputTypeError, match=r"documents\[0\] is a str, expected a Document; rerank\(\) takes texts"
     ):
         tiny().compress_documents(["Mars is red."], QUESTION)  # type: ignore[list-item]
+
+
+def test_documents_from_a_generator_are_all_ranked() -> None:
+    """Looking at each document first must not use an iterator up."""
+    documents = [Document("Mars is red."), Document("Venus is hot.")]
+    assert len(tiny().compress_documents((document for document in documents), QUESTION)) == 2  # type: ignore[arg-type]

@@ -189,3 +189,13 @@ def test_tensors_that_are_missing_or_no_floats_are_named(tmp_path: Path) -> None
         read_tensor(path, "bias")
     with pytest.raises(ModelFormatError, match="is I32, expected one of F64, F32, F16, BF16"):
         read_tensor(path, "weight")
+
+
+@pytest.mark.parametrize("offsets", [[0, 2**62], [0, 2**70], [-8, 40], [40, 8], [0, None]])
+def test_offsets_outside_the_file_are_refused(tmp_path: Path, offsets: list[object]) -> None:
+    """A hostile header neither asks for all memory nor reads its own bytes as weights."""
+    path = tmp_path / "model.safetensors"
+    header = json.dumps({"weight": {"dtype": "F32", "shape": [3, 4], "data_offsets": offsets}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 48)
+    with pytest.raises(ModelFormatError, match="is broken"):
+        read_tensor(path, "weight")

@@ -441,3 +441,53 @@ def test_a_reranker_can_be_loaded_ahead(tiny_encoder: ColbertEncoder) -> None:
     broken = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers="NoSuchExecutionProvider")
     with pytest.raises(ProviderError):
         Reranker(broken).load()
+
+
+def test_an_empty_cache_of_the_callers_is_used(tiny_encoder: ColbertEncoder) -> None:
+    """A cache that counts as false while it is empty is a cache all the same."""
+
+    class DictCache(dict[bytes, np.ndarray]):
+        def get_many(self, keys: Sequence[bytes]) -> list[np.ndarray | None]:
+            return [self.get(key) for key in keys]
+
+        def put_many(self, documents: Mapping[bytes, np.ndarray]) -> None:
+            self.update(documents)
+
+        def stats(self) -> CacheStats:
+            return CacheStats(len(self), 0, None, 0, 0, 0)
+
+    cache = DictCache()
+    Reranker(tiny_encoder, cache=cache).rank(QUERY, DOCUMENTS)
+    assert len(cache) == 5
+
+
+def test_many_queries_cost_what_they_ask_for(
+    tiny_encoder: ColbertEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each document is scored once for each query that has it, and for no other."""
+    from laterank import reranker as module
+
+    scored: list[int] = []
+    monkeypatch.setattr(module, "maxsim", lambda query, rows: scored.append(len(rows)) or maxsim(query, rows))
+    queries = [f"planet {number}" for number in range(300)]
+    lists = [[f"mars {number} {place}" for place in range(5)] for number in range(300)]
+    Reranker(tiny_encoder).rank_many(queries, lists)
+    assert sum(scored) == 1500
+    assert len(scored) <= 300 + 2
+
+
+@pytest.mark.parametrize(("encoder", "cache"), [("bundled", True), (None, MemoryCache)])
+def test_what_is_no_encoder_or_no_cache_is_refused(
+    tiny_encoder: ColbertEncoder, encoder: object, cache: object
+) -> None:
+    """A model's name belongs to from_pretrained, and a class is no cache."""
+    with pytest.raises(InputTypeError, match="expected"):
+        Reranker(encoder or tiny_encoder, cache=cache)  # type: ignore[arg-type]
+
+
+def test_a_deque_of_documents_is_a_sequence(tiny_reranker: Reranker) -> None:
+    """Whatever has an order and a length will do."""
+    from collections import deque
+
+    assert tiny_reranker.rank(QUERY, deque(DOCUMENTS)) == tiny_reranker.rank(QUERY, DOCUMENTS)
+    assert len(tiny_reranker.encoder.encode_documents(deque(DOCUMENTS))) == len(DOCUMENTS)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RerankOptions"]
 
-_ModelName = Annotated[str, BeforeValidator(lambda m: os.fspath(m) if isinstance(m, os.PathLike) else m)]
+_ModelName = Annotated[
+    str, BeforeValidator(lambda m: str(Path(m).absolute()) if isinstance(m, os.PathLike) else m)
+]
 _LoadedReranker = Annotated[
     Reranker, WrapValidator(lambda r, check: None if r is None else check(r)), SkipJsonSchema()
 ]

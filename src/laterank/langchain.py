@@ -69,7 +69,7 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         Raises:
             InputError: If the query is blank, ``top_n`` is 0 or less than -1, or a document has no text.
         """
-        if isinstance(documents, (str, bytes)):
+        if not isinstance(documents, Sequence) or isinstance(documents, (str, bytes)):
             raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of documents")
         texts = [_text(document, position) for position, document in enumerate(documents)]
         ranked = self.reranker.rank(
@@ -81,6 +81,7 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return copies of the best ``top_n`` documents, best first, each with its score in the metadata."""
+        documents = list(documents)
         for position, document in enumerate(documents):
             if not isinstance(document, Document):
                 raise InputTypeError(

@@ -94,6 +94,7 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             )
         if not nodes:
             return []
+        nodes = list(nodes)
         texts = [_text(node, position, self.metadata_mode) for position, node in enumerate(nodes)]
         query, top_n = query_bundle.query_str, self.top_n or len(nodes)
         self.reranker.rank(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -83,14 +84,20 @@ class Reranker:
             raise InputError(
                 f"score is {score!r}, expected one of {', '.join(map(repr, get_args(ScoreKind)))}"
             )
-        if cache is not None and not isinstance(cache, (bool, DocumentCache)):
+        if not hasattr(encoder, "encode_queries"):
+            raise InputTypeError(
+                f"encoder is {type(encoder).__name__}, expected an Encoder; Reranker.from_pretrained() takes a model's name"
+            )
+        if cache is not None and (isinstance(cache, type) or not isinstance(cache, (bool, DocumentCache))):
             raise InputTypeError(
                 f"cache is {type(cache).__name__}, expected True, False or a cache with get_many, put_many, stats and clear"
             )
         self.encoder = encoder
-        self.cache: DocumentCache | None = MemoryCache() if cache is True else cache or None
+        self.cache: DocumentCache | None = (
+            MemoryCache() if cache is True else None if cache is False else cache
+        )
         self.score: ScoreKind = score
-        self._is_loaded = False
+        self._loaded_in: int | None = None
 
     @classmethod
     def from_pretrained(
@@ -222,9 +229,9 @@ class Reranker:
             ModelFormatError: If the graph is broken.
             ProviderError: If onnxruntime or a provider that was asked for is missing.
         """
-        if not self._is_loaded:
+        if self._loaded_in != os.getpid():  # a forked process loads its own
             self.encoder.encode_queries(["load"])
-            self._is_loaded = True
+            self._loaded_in = os.getpid()
 
     def warm(self, documents: Iterable[str]) -> int:
         """Encode documents into the cache, so that the first query over them is as fast as the next.
@@ -259,7 +266,7 @@ class Reranker:
         return encoded
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_is_loaded": False}
+        return {**self.__dict__, "_loaded_in": None}
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
@@ -268,24 +275,22 @@ class Reranker:
     ) -> list[list[float]]:
         """Score each query's documents, encoding each distinct text once, however many queries have it."""
         score_of: list[dict[str, float]] = [{} for _ in queries]
-        texts = dict.fromkeys(
-            text for documents in documents_per_query for text in documents if not is_blank(text)
-        )
-        to_score, sought = list(texts), [set(documents) for documents in documents_per_query]
+        askers: dict[str, list[int]] = {}
+        for asker, documents in enumerate(documents_per_query):
+            for text in dict.fromkeys(documents):
+                if not is_blank(text):
+                    askers.setdefault(text, []).append(asker)
+        to_score = list(askers)
         for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
             piece = to_score[start : start + DOCUMENTS_AT_ONCE]
-            rows_of = {
-                text: rows for text, rows in zip(piece, self._document_rows(piece), strict=True) if len(rows)
-            }
-            for query, seeks, found in zip(queries, sought, score_of, strict=True):
-                mine = [text for text in rows_of if text in seeks]
-                found.update(
-                    zip(
-                        mine,
-                        self._scaled(maxsim(query, [rows_of[text] for text in mine]), query),
-                        strict=True,
-                    )
-                )
+            mine: dict[int, dict[str, Rows]] = {}
+            for text, rows in zip(piece, self._document_rows(piece), strict=True):
+                if len(rows):
+                    for asker in askers[text]:
+                        mine.setdefault(asker, {})[text] = rows
+            for asker, rows_of in mine.items():
+                sums = maxsim(queries[asker], list(rows_of.values()))
+                score_of[asker].update(zip(rows_of, self._scaled(sums, queries[asker]), strict=True))
         lowest = [-1.0 if self.score == "mean" else -float(len(query)) for query in queries]
         return [
             [found.get(text, low) for text in documents]
@@ -310,6 +315,10 @@ class Reranker:
     def _look_up(self, cache: DocumentCache, keys: list[bytes]) -> list[Rows | None]:
         """Ask the cache, and refuse what cannot be this model's rows."""
         found = cache.get_many(keys)
+        if not isinstance(found, list):
+            raise CacheError(
+                f"the cache gave {type(found).__name__}, expected a list with rows or None for each key"
+            )
         if len(found) != len(keys):
             raise CacheError(f"the cache gave {len(found)} answers to {len(keys)} keys")
         for rows in found:

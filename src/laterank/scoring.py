@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,9 @@ def maxsim(query: Rows, documents: Sequence[Rows]) -> Rows:
         [1.0, -1.0]
     """
     _check_rows(query, "query", None)
+    if not isinstance(documents, Iterable):
+        raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of arrays")
+    documents = list(documents)
     for position, document in enumerate(documents):
         _check_rows(document, f"documents[{position}]", query.shape[1])
     columns = np.ascontiguousarray(query.T, dtype=np.float32)

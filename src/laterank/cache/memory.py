@@ -46,16 +46,16 @@ class MemoryCache:
         if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
             raise InputError(f"max_bytes is {max_bytes!r}, expected a whole number of at least 1")
         self.max_bytes = max_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may look at the cache that it interrupted
         self._documents: OrderedDict[bytes, Rows] = OrderedDict()
         self._bytes = self._hits = self._misses = self._evictions = 0
         renew_after_fork(self)
 
     def renew(self) -> None:
         """Take a new lock in a forked process, and start empty where a thread of the parent was in the middle of a change."""
-        if self._lock.locked():
+        if not self._lock.acquire(blocking=False):
             self._documents, self._bytes = OrderedDict(), 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
         """Return each key's rows, read-only, or None. *Shape:* ``(document_tokens, dim)`` each"""
@@ -73,14 +73,18 @@ class MemoryCache:
         """Keep documents. *Shape:* ``(document_tokens, dim)`` each; a document larger than the bound is not kept."""
         kept = {key: _own(rows) for key, rows in documents.items()}
         with self._lock:
-            for key, rows in kept.items():
-                self._forget(key)
-                if _cost(rows) <= self.max_bytes:
-                    self._documents[key] = rows
-                    self._bytes += _cost(rows)
-            while self._bytes > self.max_bytes:
-                self._forget(next(iter(self._documents)))
-                self._evictions += 1
+            try:
+                for key, rows in kept.items():
+                    self._forget(key)
+                    if _cost(rows) <= self.max_bytes:
+                        self._documents[key] = rows
+                        self._bytes += _cost(rows)
+                while self._bytes > self.max_bytes:
+                    self._forget(next(iter(self._documents)))
+                    self._evictions += 1
+            except BaseException:  # Ctrl-C between two lines must not leave a wrong count behind
+                self._bytes = sum(map(_cost, self._documents.values()))
+                raise
 
     def stats(self) -> CacheStats:
         """Return what it holds and how often it helped."""

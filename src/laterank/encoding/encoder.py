@@ -248,7 +248,7 @@ class ColbertEncoder:
     # --- from texts to rows -------------------------------------------------------------------------------------------
 
     def _encode(self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]]) -> list[Rows]:
-        result: list[Rows] = []
+        texts, result = list(texts), []
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
             self._say_once_if_cut(tokens)

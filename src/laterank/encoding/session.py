@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -51,7 +53,11 @@ def check_providers(providers: Sequence[Provider] | None) -> tuple[Provider, ...
     """
     if providers is None:
         return ("cpu",)
-    given = (providers,) if isinstance(providers, str) else tuple(providers)
+    given = (
+        tuple(providers)
+        if isinstance(providers, Sequence) and not isinstance(providers, str)
+        else (providers,)
+    )
     for provider in given or (None,):
         name = provider[0] if isinstance(provider, tuple) and len(provider) == 2 else provider
         if not isinstance(name, str):
@@ -210,12 +216,25 @@ _ABANDONED: list[_Loaded] = []
 
 def _import_onnxruntime() -> Any:
     try:
-        import onnxruntime
+        with _without_telemetry():
+            import onnxruntime
     except ImportError as error:
         raise ProviderError(f"onnxruntime cannot be imported ({error}); {_how_to_install()}") from error
     if not hasattr(onnxruntime, "InferenceSession"):  # what an uninstall of one of two builds leaves behind
         raise ProviderError(f"onnxruntime is installed in part; {_how_to_install()}")
     return onnxruntime
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Keep onnxruntime from starting its telemetry: its thread hangs a forked child at exit, and nothing may call home."""
+    name = "ORT_DISABLE_TELEMETRY"  # read while it is imported, so the environment is as it was right after
+    added = os.environ.setdefault(name, "1") == "1" and "onnxruntime" not in sys.modules
+    try:
+        yield
+    finally:
+        if added:
+            del os.environ[name]
 
 
 def _how_to_install() -> str:

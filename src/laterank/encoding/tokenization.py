@@ -121,14 +121,19 @@ class ColbertTokenizer:
         if self._config.do_lower_case:
             texts = [text.lower() for text in texts]
         texts = [_mended(text) for text in texts]
-        heads = [_head(text, room) for text in texts]
+        most = None if room is None else room * CHARACTERS_PER_TOKEN
+        heads = [_head(text, most) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(heads, add_special_tokens=False)
         pieces: list[list[int]] = [encoding.ids for encoding in encodings]
-        for index, head in enumerate(heads):
-            if len(head) < len(texts[index]) and room is not None and len(pieces[index]) < 2 * room:
-                pieces[index] = self._tokenizer.encode(
-                    texts[index], add_special_tokens=False
-                ).ids  # few, long tokens
+        for index, text in enumerate(texts):
+            pieces[index] = self._enough(text, heads[index], pieces[index], room)
+        return pieces
+
+    def _enough(self, text: str, head: str, pieces: list[int], room: int | None) -> list[int]:
+        """Look at more of a huge text whose tokens are few and long, until they are enough or it ends."""
+        while room is not None and len(head) < len(text) and len(pieces) < 2 * room:
+            head = _head(text, 8 * len(head))
+            pieces = self._tokenizer.encode(head, add_special_tokens=False).ids
         return pieces
 
     def _expanded(self, ids: Ids, *, cut: bool) -> Tokens:
@@ -231,10 +236,10 @@ def _load(path: Path, config: ColbertConfig) -> Tokenizer:
     raw: dict[str, Any] = read_json(path)
     raw["padding"] = raw["truncation"] = None
     markers = {config.query_prefix, config.document_prefix, config.expansion_token}
-    for token in raw.get("added_tokens") or []:
-        if token.get("content") in markers:
-            token["special"] = True
     try:
+        for token in raw.get("added_tokens") or []:
+            if token["content"] in markers:
+                token["special"] = True
         tokenizer = Tokenizer.from_str(json.dumps(raw))
     except Exception as error:  # the library raises bare Exception
         raise ModelFormatError(f"{path} is no tokenizer that can be loaded: {error}") from error
@@ -248,7 +253,7 @@ def _mask_token(folder: Path) -> str | None:
         for name in ("special_tokens_map.json", "tokenizer_config.json"):
             token = read_json(folder / name).get(role) if (folder / name).is_file() else None
             if token:
-                return str(token["content"]) if isinstance(token, dict) else str(token)
+                return str(token.get("content")) if isinstance(token, dict) else str(token)
     return None
 
 
@@ -265,9 +270,9 @@ def _mended(text: str) -> str:
     return text
 
 
-def _head(text: str, room: int | None) -> str:
+def _head(text: str, most: int | None) -> str:
     """Cut a huge text where a word ends, so that a megabyte costs no more than what the model can read."""
-    if room is None or len(text) <= (most := room * CHARACTERS_PER_TOKEN):
+    if most is None or len(text) <= most:
         return text
     end = max(text.rfind(" ", 0, most), text.rfind("\n", 0, most))
-    return text[:end] if end > 0 else text[:most]
+    return text[:end] if end > most // 2 else text[:most]

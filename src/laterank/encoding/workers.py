@@ -32,7 +32,10 @@ class Workers:
         """Apply a function to each item, in order; for one item or one thread, right here."""
         if len(items) < 2 or self._threads < 2:
             return map(function, items)
-        return self._ready().map(function, items)
+        try:
+            return self._ready().map(function, items)
+        except RuntimeError:  # the interpreter is shutting down and starts no more threads
+            return map(function, items)
 
     def _ready(self) -> ThreadPoolExecutor:
         with self._lock:

@@ -68,12 +68,22 @@ def read_config(
             f"{folder} has the settings of no known dialect (looked for {tried}); pass config=ColbertConfig(...)"
         )
     settings: Settings = {"max_length": max_positions(folder)}
-    read = [(dialect, dialect.read(folder)) for dialect in spoken]
+    read = [(dialect, _read(dialect, folder)) for dialect in spoken]
     _refuse_contradictions(read, certain)
     for _, found in reversed(read):
         settings.update(found)
     source = " and ".join(str(folder / dialect.file) for dialect in spoken) or f"config= for {folder}"
     return build_config(settings | certain, source=source)
+
+
+def _read(dialect: Dialect, folder: Path) -> Settings:
+    """Read one dialect; a value of another type than the dialect has is named by its file."""
+    try:
+        return dialect.read(folder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelFormatError(
+            f"{folder / dialect.file}, or a file beside it, has a value of the wrong type ({error}); correct it"
+        ) from error
 
 
 def read_json(path: Path, *, expected: type = dict) -> Any:
@@ -84,7 +94,7 @@ def read_json(path: Path, *, expected: type = dict) -> Any:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(
             f"{path} cannot be read as JSON: {error}; download or copy it again"
         ) from error
@@ -124,6 +134,13 @@ def _take(raw: Mapping[str, Any], names: Mapping[str, str]) -> Settings:
     return {ours: raw[theirs] for theirs, ours in names.items() if raw.get(theirs) is not None}
 
 
+def _flag(raw: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
+    value = default if raw.get(name) is None else raw[name]
+    if not isinstance(value, bool):
+        raise TypeError(f'"{name}" is {value!r}, expected true or false')
+    return value
+
+
 def _object(raw: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
     """Return a setting that must be a JSON object; an absent one is empty."""
     value = raw.get(name) or {}
@@ -159,7 +176,7 @@ def _read_pylate(folder: Path) -> Settings:
         if name in raw:
             settings[name] = raw[name] or None  # PyLate's "" means no marker
     # An absent key means yes: PyLate always expanded before it had the key.
-    settings["query_expansion"] = "none" if raw.get("do_query_expansion") is False else "fixed"
+    settings["query_expansion"] = "fixed" if _flag(raw, "do_query_expansion", default=True) else "none"
     if settings["query_expansion"] == "none":
         settings["attend_to_expansion_tokens"] = False
     prompts = _object(raw, "prompts", folder / _SENTENCE_TRANSFORMERS)
@@ -280,7 +297,7 @@ def _read_lighton(folder: Path) -> Settings:
         raise ModelFormatError(
             f'{folder / "onnx_config.json"} lacks "do_query_expansion"; pass config={{"query_expansion": "fixed" or "none"}}'
         )
-    settings["query_expansion"] = "fixed" if raw["do_query_expansion"] else "none"
+    settings["query_expansion"] = "fixed" if _flag(raw, "do_query_expansion") else "none"
     settings["skiplist_match"] = "token"
     return settings
 

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from laterank.errors import InputTypeError, ModelFormatError
 from laterank.model import hub
@@ -84,7 +84,7 @@ class ModelFiles:
         digest = hashlib.blake2b(digest_size=16)
         for path in (self.onnx, *self.onnx_data, self.tokenizer):
             content = hashlib.blake2b(digest_size=16)
-            with path.open("rb") as file:
+            with _opened(path) as file:
                 while block := file.read(1 << 20):
                     content.update(block)
             digest.update(content.digest())
@@ -92,8 +92,22 @@ class ModelFiles:
 
     def graph_contains(self, name: bytes) -> bool:
         """Tell whether an operator's name stands in the graph's file."""
-        with self.onnx.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        with _opened(self.onnx) as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             return content.find(name) >= 0
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open one of a model's files, which may have gone since it was found.
+
+    Raises:
+        ModelFormatError: If it is missing, unreadable or empty.
+    """
+    try:
+        if path.stat().st_size:
+            return path.open("rb")
+    except OSError as error:
+        raise ModelFormatError(f"{path} cannot be read: {error}; download or copy the model again") from error
+    raise ModelFormatError(f"{path} is empty; download or copy the model again")
 
 
 def find_model(
@@ -131,7 +145,7 @@ def find_model(
         raise InputTypeError(
             f"config is {type(config).__name__}, expected a ColbertConfig or a mapping of settings"
         )
-    name = fspath(model)
+    name = model if isinstance(model, str) else str(Path(model).absolute())
     known = known_model(name)
 
     def choose(names: Sequence[str]) -> list[str]:
@@ -268,11 +282,17 @@ def dense_folders(folder: Path) -> tuple[Path, ...]:
 
 def _read_modules(path: Path) -> list[dict[str, str]]:
     modules = read_json(path, expected=list)
-    if not all(isinstance(module, dict) and {"type", "path"} <= set(module) for module in modules):
+    if not all(isinstance(module, dict) and _is_module_entry(module) for module in modules):
         raise ModelFormatError(
             f'{path} is no list of modules with "type" and "path"; download or copy it again'
         )
     return sorted(modules, key=lambda module: module.get("idx", 0))
+
+
+def _is_module_entry(module: Mapping[str, Any]) -> bool:
+    kind, path, position = module.get("type"), module.get("path"), module.get("idx", 0)
+    inside = isinstance(path, str) and ".." not in Path(path).parts and not Path(path).is_absolute()
+    return isinstance(kind, str) and inside and isinstance(position, int)
 
 
 _said: set[str] = set()

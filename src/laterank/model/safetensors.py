@@ -48,6 +48,8 @@ def read_tensor(path: Path, name: str) -> NDArray[np.float32]:
     try:
         entry: Mapping[str, Any] = header[name]
         dtype, shape, (begin, end) = str(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
+        if min(*shape, begin, 0) < 0 or not begin <= end <= path.stat().st_size - start:
+            raise ValueError(f"shape {shape} at {begin}-{end} of {path.stat().st_size - start} bytes")
         if dtype not in _DTYPES:
             raise ModelFormatError(
                 f'{path}: tensor "{name}" is {dtype}, expected one of {", ".join(_DTYPES)}'
@@ -72,7 +74,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             if length > MAX_HEADER_BYTES:
                 raise ValueError(f"a header of {length} bytes")
             header = dict(json.loads(file.read(length)))
-    except (OSError, struct.error, TypeError, ValueError) as error:
+    except (OSError, struct.error, TypeError, ValueError, RecursionError) as error:
         raise ModelFormatError(
             f"{path} is no readable safetensors file: {error}; download or copy it again"
         ) from error
