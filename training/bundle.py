@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from tokens import DOCUMENT_MARKER, QUERY_MARKER, SKIPLIST, Layout
 
 MODEL_FILE = "model_int8.onnx"
@@ -70,10 +70,8 @@ def write_configs(source: Path, target: Path, layout: Layout, weights: dict[str,
         "activation_function": activation,
     }
     write_json(target / "1_Dense" / "config.json", dense)
-    save_file(
-        {"linear.weight": weights["head.weight"], "linear.bias": weights["head.bias"]},
-        target / "1_Dense" / "model.safetensors",
-    )
+    projection = {"linear.weight": weights["head.weight"], "linear.bias": weights["head.bias"]}
+    (target / "1_Dense" / "model.safetensors").write_bytes(save(projection))
 
 
 def write_bundle(

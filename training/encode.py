@@ -35,9 +35,10 @@ class OnnxEncoder:
         attended = (row != self.tokenizer.mask).astype(np.int64)
         feed = {"input_ids": row, "attention_mask": attended, "token_type_ids": np.zeros_like(row)}
         states: np.ndarray = self.session.run(None, {name: feed[name] for name in self.inputs})[0][0]
-        rows = states if self.head is None else states @ self.head.T
+        rows: np.ndarray = states if self.head is None else states @ self.head.T
         norms: np.ndarray = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.maximum(norms, 1e-12)
+        unit: np.ndarray = rows / np.maximum(norms, 1e-12)
+        return unit
 
     def run_all(self, rows: list[list[int]]) -> list[np.ndarray]:
         """Encode many rows on a few Python threads."""

@@ -255,7 +255,7 @@ class Reranker:
             check_texts(piece, "documents", first=read)
             read += len(piece)
             texts = dict.fromkeys(text for text in piece if not is_blank(text))
-            keys = {self._key(text): text for text in texts}
+            keys = self._keys(texts)
             missing = [
                 key
                 for key, rows in zip(keys, self._look_up(self.cache, list(keys)), strict=True)
@@ -307,7 +307,7 @@ class Reranker:
         """Return each text's rows, from the cache where they are there. *Shape:* ``(document_tokens, dim)`` each"""
         if self.cache is None:
             return self.encoder.encode_documents(texts)
-        keys = {self._key(text): text for text in texts}
+        keys = self._keys(texts)
         found = dict(zip(keys, self._look_up(self.cache, list(keys)), strict=True))
         encoded = self._encode({key: keys[key] for key, rows in found.items() if rows is None})
         return [rows if rows is not None else encoded[key] for key, rows in found.items()]
@@ -337,11 +337,15 @@ class Reranker:
             self.cache.put_many(encoded)
         return encoded
 
-    def _key(self, text: str) -> bytes:
-        """Return a digest of the model and the text."""
-        digest = hashlib.blake2b(hashlib.blake2b(self.encoder.fingerprint).digest(), digest_size=16)
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        return digest.digest()
+    def _keys(self, texts: Iterable[str]) -> dict[bytes, str]:
+        """Return the texts under digests of the model and the text."""
+        model = hashlib.blake2b(self.encoder.fingerprint, digest_size=16)
+        keys = {}
+        for text in texts:
+            digest = model.copy()
+            digest.update(text.encode("utf-8", "surrogatepass"))
+            keys[digest.digest()] = text
+        return keys
 
 
 def _best(
