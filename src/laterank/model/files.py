@@ -160,18 +160,26 @@ def find_model(
         local_files_only=local_files_only,
         token=token,
     )
+    if known and not known.commercial_use:
+        _log_once(f"{name} is licensed under {known.licence}: no commercial use")
+    return _read_files(name, resolved, _read_settings(resolved.folder, known, config))
+
+
+def _read_settings(
+    folder: Path, known: KnownModel | None, config: ColbertConfig | Mapping[str, Any] | None
+) -> ColbertConfig:
+    if isinstance(config, ColbertConfig):
+        return replace(config, max_length=config.max_length or max_positions(folder))
+    return read_config(folder, registered=known.all_settings() if known else None, given=config)
+
+
+def _read_files(name: str, resolved: hub.ResolvedModel, config: ColbertConfig) -> ModelFiles:
     folder = resolved.folder
     graph = next(file for file in resolved.files if file.endswith(".onnx"))
     data = [Path(file).name for file in external_data(resolved.files, graph)]
     onnx = plain_copy_for_external_data(folder / graph, data) if data else folder / graph
-    if isinstance(config, ColbertConfig):
-        config = replace(config, max_length=config.max_length or max_positions(folder))
-    else:
-        config = read_config(folder, registered=known.all_settings() if known else None, given=config)
-    if known and not known.commercial_use:
-        _log_once(f"{name} is licensed under {known.licence}: no commercial use")
-    checkpoint = folder / "model.safetensors"
-    network = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    checkpoint, network_file = folder / "model.safetensors", folder / "config.json"
+    network = read_json(network_file) if network_file.is_file() else {}
     return ModelFiles(
         name=name,
         folder=folder,
