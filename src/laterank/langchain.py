@@ -37,7 +37,7 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
             an option that loads a model.
         ModelError: If the model cannot be found, read or run as asked.
 
-    Example:
+    Examples:
         ```python
         from langchain_classic.retrievers import ContextualCompressionRetriever
         from laterank.langchain import ColbertRerank

@@ -36,7 +36,7 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             an option that loads a model.
         ModelError: If the model cannot be found, read or run as asked.
 
-    Example:
+    Examples:
         ```python
         from laterank.llama_index import ColbertRerank
 

@@ -57,7 +57,7 @@ class Reranker:
 
     Threads and tasks may share one. A document is encoded once and then scored from the cache.
 
-    Example:
+    Examples:
         >>> from laterank import Reranker
         >>> reranker = Reranker.from_pretrained()
         >>> documents = ["Venus is Earth's twin in size.", "Mars is known as the Red Planet."]

@@ -34,7 +34,7 @@ def maxsim(query: Rows, documents: Sequence[Rows]) -> Rows:
         ShapeError: If the query or a document has no tokens, or a document has another ``dim``.
         InputTypeError: If an argument is no array of float numbers.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> query = np.array([[1, 0], [0, 1]], dtype=np.float32)
         >>> near, far = np.array([[1, 0]], dtype=np.float32), np.array([[-1, 0]], dtype=np.float32)

@@ -30,7 +30,7 @@ class MemoryCache:
 
     Threads may share one. Pickling carries the bound along and leaves the documents behind.
 
-    Example:
+    Examples:
         >>> from laterank import MemoryCache
         >>> cache = MemoryCache(max_bytes=1_000_000_000)
         >>> cache.stats().documents

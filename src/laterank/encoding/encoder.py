@@ -64,7 +64,7 @@ class ColbertEncoder:
 
     Threads may share one encoder. The network is loaded at the first use; pickling and copying never carry it along.
 
-    Example:
+    Examples:
         >>> from laterank import ColbertEncoder
         >>> encoder = ColbertEncoder.from_pretrained()
         >>> [rows] = encoder.encode_documents(["Mars is called the Red Planet."])

@@ -63,7 +63,7 @@ def register_model(model: KnownModel) -> None:
     Raises:
         InputError: If a setting has an unknown name or a wrong value.
 
-    Example:
+    Examples:
         >>> from laterank import KnownModel, register_model
         >>> register_model(
         ...     KnownModel(
