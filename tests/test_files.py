@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from conftest import GOLDEN
 
-from laterank import InputError, InputTypeError, KnownModel, ModelFormatError, register_model
+from laterank import (
+    InputError,
+    InputTypeError,
+    KnownModel,
+    ModelFormatError,
+    ModelNotFoundError,
+    register_model,
+)
 from laterank.model import registry
 from laterank.model.files import choose_onnx, external_data, find_model, needed_files
 from laterank.model.registry import known_model
@@ -141,6 +148,19 @@ def test_a_model_that_is_no_name_is_refused(model: object) -> None:
     """The error says what is expected."""
     with pytest.raises(InputTypeError, match="expected a hub id, a folder's path or 'bundled'"):
         find_model(model)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("bundeld", "bundled"),
+        ("answerdotai/answerai-colbert-smal-v1", "answerdotai/answerai-colbert-small-v1"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_right_one(tmp_path: Path, typo: str, meant: str) -> None:
+    """The hub cannot know what was meant; the registry may."""
+    with pytest.raises(ModelNotFoundError, match=f"Did you mean '{meant}'"):
+        find_model(typo, cache_dir=tmp_path, local_files_only=True)
 
 
 def test_a_config_that_is_no_config_is_refused() -> None:

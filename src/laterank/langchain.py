@@ -10,7 +10,9 @@ try:
     from langchain_core.documents import BaseDocumentCompressor, Document
     from pydantic import Field
 except ImportError as error:
-    raise ImportError('laterank.langchain needs langchain-core: pip install "laterank[langchain]"') from error
+    raise ImportError(
+        'laterank.langchain needs langchain-core: pip install langchain-core, or pip install "laterank[langchain]"'
+    ) from error
 
 from laterank.adapter import RerankOptions
 

@@ -13,7 +13,7 @@ try:
     from pydantic import BaseModel, Field
 except ImportError as error:
     raise ImportError(
-        'laterank.llama_index needs llama-index-core: pip install "laterank[llama-index]"'
+        'laterank.llama_index needs llama-index-core: pip install llama-index-core, or pip install "laterank[llama-index]"'
     ) from error
 
 from laterank.adapter import RerankOptions

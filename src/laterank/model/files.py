@@ -6,17 +6,18 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from mmap import ACCESS_READ, mmap
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from laterank.errors import InputTypeError, ModelFormatError
+from laterank.errors import InputTypeError, ModelFormatError, ModelNotFoundError
 from laterank.model import hub
 from laterank.model.config import ColbertConfig
 from laterank.model.dialects import DIALECTS, max_positions, read_config, read_json
 from laterank.model.external_data import plain_copy_for_external_data
-from laterank.model.registry import KnownModel, known_model
+from laterank.model.registry import KnownModel, known_model, known_models
 
 __all__ = ["BUNDLED", "ModelFiles", "find_model"]
 
@@ -152,14 +153,20 @@ def find_model(
         graph = choose_onnx(names, name=name, known=known, onnx_file=onnx_file, quantized=quantized)
         return needed_files(names, graph, known=known)
 
-    resolved = hub.resolve(
-        Path(__file__).parent / BUNDLED if model == BUNDLED else model,
-        choose,
-        revision=revision,
-        cache_dir=cache_dir,
-        local_files_only=local_files_only,
-        token=token,
-    )
+    try:
+        resolved = hub.resolve(
+            Path(__file__).parent / BUNDLED if model == BUNDLED else model,
+            choose,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        )
+    except ModelNotFoundError as error:
+        alike = get_close_matches(name, [BUNDLED, *(entry.name for entry in known_models())], n=1)
+        if known is None and alike:
+            raise ModelNotFoundError(f"{error} Did you mean {alike[0]!r}?") from error
+        raise
     if known and not known.commercial_use:
         _log_once(f"{name} is licensed under {known.licence}: no commercial use")
     return _read_files(name, resolved, _read_settings(resolved.folder, known, config))
