@@ -724,3 +724,20 @@ def test_a_square_projection_is_not_guessed(copy_of: Callable[..., Path]) -> Non
         0
     ]
     np.testing.assert_allclose(outside, inside[:, ::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("own", [None, "0", "1"])
+def test_the_callers_environment_is_left_as_it_was(own: str | None) -> None:
+    """Importing onnxruntime sets its telemetry switch for a moment, and never touches the caller's own."""
+    code = (
+        "import os\n"
+        "from laterank import ColbertEncoder\n"
+        f"ColbertEncoder.from_pretrained({str(GOLDEN / 'bert-pylate')!r}).encode_queries(['mars'])\n"
+        "print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"ORT_DISABLE_TELEMETRY": own} if own is not None else {}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert result.stdout.strip() == str(own)

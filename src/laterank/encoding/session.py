@@ -229,12 +229,14 @@ def _import_onnxruntime() -> Any:
 def _without_telemetry() -> Iterator[None]:
     """Keep onnxruntime from starting its telemetry: its thread hangs a forked child at exit, and nothing may call home."""
     name = "ORT_DISABLE_TELEMETRY"  # read while it is imported, so the environment is as it was right after
-    added = os.environ.setdefault(name, "1") == "1" and "onnxruntime" not in sys.modules
+    if name in os.environ or "onnxruntime" in sys.modules:
+        yield
+        return
+    os.environ[name] = "1"
     try:
         yield
     finally:
-        if added:
-            del os.environ[name]
+        os.environ.pop(name, None)  # another thread may have been here, too
 
 
 def _how_to_install() -> str:

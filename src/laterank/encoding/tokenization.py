@@ -70,7 +70,7 @@ class ColbertTokenizer:
         self._query_head = _with_marker(before, self._marker_id("query"))
         self._document_head = _with_marker(before, self._marker_id("document"))
         self._tail = after
-        self._has_start_token = bool(before)
+        self._has_start_token = len(before) > 0
         self._expansion_id = self._find_expansion_id()
         self._skiplist = np.array(sorted(self._find_skiplist()), dtype=np.int64)
 
