@@ -1,68 +1,41 @@
 """How well reranking ranks: BM25's top 100, reranked, on judged collections.
 
-Run ``python benchmarks/quality.py --data FOLDER [--model PATH ...]``. Rankings are kept per collection and system, so
-that a run that was stopped goes on where it was.
+Run ``python benchmarks/quality.py --data FOLDER [--fp32 FOLDER] [--also NAME=FOLDER ...]``. Every system's values on
+every collection are kept, so that a run that was stopped goes on where it was and a new model costs only itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from functools import cached_property
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ir_measures
 import numpy as np
 from ir_measures import RR, R, ScoredDoc, nDCG
 from judged import Collection, bm25_candidates, read_collection
-from quality_report import write_report
+from minilm import minilm_folder
+from quality_report import Facts, Measured, write_report
+from quality_systems import Bm25, CrossEncoder, LateInteraction, PooledCosine, Ranking, System
 
-from laterank import MemoryCache, Reranker
+from laterank import ColbertEncoder
 
 HERE = Path(__file__).parent
 COLLECTIONS = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev")
-DEPTH, MOST_QUERIES = 100, {"squad-dev": 500}
+DEPTH, MOST_QUERIES, SAMPLE, SAMPLE_SEED = 100, {"squad-dev": 500}, 25, 1
 MEASURES = {"nDCG@10": nDCG @ 10, "MRR@10": RR @ 10, "Recall@10": R @ 10}
-CACHE_BYTES = 8 << 30
-"""Enough for every document of a collection, so that each is encoded once."""
+DIMS = (96, 64, 48)
+"""Numbers a token to which the embedded model is cut."""
+ANSWERAI, CROSS_ENCODER = "answerai-colbert-small-v1-int8", "ms-marco-minilm-l12-int8"
 
-Ranking = dict[str, list[str]]
-
-
-class System:
-    """Sorts candidates with a model, or leaves them as BM25 gave them where there is none."""
-
-    def __init__(self, model: str | None) -> None:
-        self._model = model
-
-    @cached_property
-    def reranker(self) -> Reranker | None:
-        """The model, loaded when the first collection needs it."""
-        if self._model is None:
-            return None
-        return Reranker.from_pretrained(self._model, cache=MemoryCache(max_bytes=CACHE_BYTES))
-
-    @property
-    def fingerprint(self) -> str:
-        """What a checkpoint is known by, so that another model under the same name is measured anew."""
-        return "bm25" if self.reranker is None else self.reranker.encoder.fingerprint.hex()
-
-    def sort(self, collection: Collection, candidates: Ranking) -> Ranking:
-        """Return each query's candidates, best first."""
-        if self.reranker is None:
-            return candidates
-        rankings = {}
-        for query, documents in candidates.items():
-            texts = [collection.documents[document] for document in documents]
-            ranked = self.reranker.rank(collection.queries[query], texts)
-            rankings[query] = [documents[place.index] for place in ranked]
-        if self.reranker.cache is not None:
-            self.reranker.cache.clear()
-        return rankings
+Values = dict[str, dict[str, float]]
+"""Measure and query to a value."""
 
 
-def evaluate(collection: Collection, rankings: Ranking) -> dict[str, list[float]]:
+def evaluate(collection: Collection, rankings: Ranking) -> Values:
     """Return each measure's value for each query, in the order of the collection's queries."""
     judged = [
         ir_measures.Qrel(query, document, grade)
@@ -74,65 +47,139 @@ def evaluate(collection: Collection, rankings: Ranking) -> dict[str, list[float]
         for query, documents in rankings.items()
         for place, document in enumerate(documents)
     ]
-    values: dict[str, dict[str, float]] = {name: {} for name in MEASURES}
+    values: Values = {name: dict.fromkeys(collection.queries, 0.0) for name in MEASURES}
     names = {str(measure): name for name, measure in MEASURES.items()}
     for metric in ir_measures.iter_calc(list(MEASURES.values()), judged, run):
         values[names[str(metric.measure)]][metric.query_id] = metric.value
-    return {name: [value.get(query, 0.0) for query in collection.queries] for name, value in values.items()}
-
-
-def measure(name: str, system: System, collection: Collection, kept: Path) -> dict[str, list[float]]:
-    """Return a system's values on a collection, from the checkpoint where there is one."""
-    checkpoint = kept / f"{collection.name}.{name}.{system.fingerprint[:12]}.json"
-    if checkpoint.is_file():
-        return dict(json.loads(checkpoint.read_text(encoding="utf-8")))
-    values = evaluate(collection, system.sort(collection, bm25_candidates(collection, DEPTH)))
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_text(json.dumps(values), encoding="utf-8")
-    mean = np.mean(values["nDCG@10"])
-    print(
-        f"{collection.name:14s} {name:32s} nDCG@10 {mean:.4f} ({len(collection.queries)} queries)", flush=True
-    )
     return values
 
 
-def systems_of(models: list[str], data: Path) -> dict[str, System]:
-    """Name the systems: BM25, the bundled model, answerai-colbert-small where it is there, and those asked for."""
-    systems = {"bm25": System(None), "bundled": System("bundled")}
-    known = data.parent / "models" / "answerai-colbert-small-v1-int8"
-    for path in [str(known)] * known.is_dir() + models:
-        systems[Path(path).name] = System(path)
-    return systems
+def fingerprint(collection: Collection, candidates: Ranking) -> str:
+    """Return a digest of everything that a system is given and judged by."""
+    documents = {document: None for found in candidates.values() for document in found}
+    texts = [collection.documents[document] for document in documents]
+    given = [candidates, texts, collection.queries, collection.relevant, list(MEASURES)]
+    return hashlib.blake2b(json.dumps(given).encode(), digest_size=8).hexdigest()
+
+
+def measure(system: System, collection: Collection, candidates: Ranking, kept: Path) -> dict[str, Values]:
+    """Return the values of each of a system's rankings, from the checkpoints where there are some."""
+    given = fingerprint(collection, candidates)
+    checkpoints = {}
+    for name, identity in system.names().items():
+        key = hashlib.blake2b(f"{given} {identity}".encode(), digest_size=8).hexdigest()
+        checkpoints[name] = kept / f"{collection.name}.{name}.{key}.json"
+    missing = [name for name, path in checkpoints.items() if not path.is_file()]
+    rankings = system.sort(collection, candidates, missing) if missing else {}
+    for name, ranking in rankings.items():
+        values = evaluate(collection, ranking)
+        kept.mkdir(parents=True, exist_ok=True)
+        partial_file = checkpoints[name].with_suffix(".partial")
+        partial_file.write_text(json.dumps(values), encoding="utf-8")
+        partial_file.replace(checkpoints[name])
+        mean = np.mean(list(values["nDCG@10"].values()))
+        print(f"{collection.name:12s} {name:32s} nDCG@10 {mean:.4f}", flush=True)
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in checkpoints.items()}
+
+
+def fp32_encoder(folder: Path, threads: int) -> ColbertEncoder:
+    """Load a folder's full-precision graph, also under the name that our training gives it."""
+    named = "model_fp32.onnx" if (folder / "model_fp32.onnx").is_file() else None
+    quantized = None if named else False
+    return ColbertEncoder.from_pretrained(folder, onnx_file=named, quantized=quantized, threads=threads)
+
+
+def full_systems(options: argparse.Namespace) -> list[System]:
+    """Make the systems that are measured with every query; what is not asked for is not even loaded."""
+    threads, models = options.threads, options.models
+    load = partial(ColbertEncoder.from_pretrained, threads=threads)
+
+    def untrained() -> ColbertEncoder:
+        return load(minilm_folder(options.build), config={"projected": True})
+
+    makers: dict[str, Callable[[], System]] = {
+        "bm25": Bm25,
+        "minilm-pooled": lambda: PooledCosine("minilm-pooled", minilm_folder(options.build), threads),
+        "minilm-maxsim": lambda: LateInteraction("minilm-maxsim", untrained),
+        "bundled": lambda: LateInteraction("bundled", load, DIMS),
+    }
+    if options.fp32:
+        makers["bundled-fp32"] = lambda: LateInteraction(
+            "bundled-fp32", partial(fp32_encoder, options.fp32, threads)
+        )
+    for given in options.also:
+        name, _, folder = given.partition("=")
+        makers[name] = partial(LateInteraction, name, partial(load, Path(folder)), DIMS)
+    if (models / ANSWERAI).is_dir():
+        makers[ANSWERAI] = lambda: LateInteraction(ANSWERAI, partial(load, models / ANSWERAI))
+    return [make() for name, make in makers.items() if not options.only or name in options.only]
+
+
+def sampled_systems(options: argparse.Namespace) -> list[System]:
+    """Make the systems that are too slow for every query."""
+    folder = options.models / CROSS_ENCODER
+    wanted = not options.only or CROSS_ENCODER in options.only
+    return [CrossEncoder(CROSS_ENCODER, folder, options.threads)] if wanted and folder.is_dir() else []
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
+    shared = HERE.parent.parent / "shared"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
-    parser.add_argument("--model", action="append", default=[], help="a further model, by name or folder")
+    parser.add_argument("--data", type=Path, default=shared / "data")
+    parser.add_argument("--models", type=Path, default=shared / "models", help="folder of the other models")
+    parser.add_argument("--fp32", type=Path, help="folder of the embedded model with its fp32 graph")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=FOLDER", help="a further model")
     parser.add_argument("--only", action="append", default=[], help="only these systems")
     parser.add_argument("--collection", action="append", default=[], help="only these collections")
-    parser.add_argument("--kept", type=Path, default=HERE / "build" / "quality", help="where checkpoints lie")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
-    return parser.parse_args()
+    parser.add_argument("--limit", type=int, help="at most so many queries a collection, to try it out")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--build", type=Path, default=HERE / "build", help="where models and checkpoints lie")
+    parser.add_argument("--results", type=Path, help="default: results/, or the build folder for a part")
+    options = parser.parse_args()
+    known = {"bm25", "minilm-pooled", "minilm-maxsim", "bundled", "bundled-fp32", ANSWERAI, CROSS_ENCODER}
+    for name in options.only:
+        if name not in known | {given.partition("=")[0] for given in options.also}:
+            parser.error(f"--only {name}: expected one of {', '.join(sorted(known))}, or an --also's name")
+    for given in options.also:
+        if "=" not in given or given.partition("=")[0] in known:
+            parser.error(f"--also {given}: expected NAME=FOLDER with a name that no other system has")
+    return options
+
+
+def collection_of(name: str, options: argparse.Namespace) -> Collection:
+    """Read a collection with the queries that are measured."""
+    collection = read_collection(options.data / "ir" / name)
+    most = min(MOST_QUERIES.get(name, len(collection.queries)), options.limit or len(collection.queries))
+    return collection.sample(most)
 
 
 def main() -> None:
     """Measure every system on every collection and write the report."""
     options = arguments()
-    systems = systems_of(options.model, options.data)
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}
-    facts: dict[str, Any] = {}
+    full, sampled = full_systems(options), sampled_systems(options)
+    facts: Facts = {}
+    found: Measured = {}
+    on_sample: Measured = {}
     for name in options.collection or COLLECTIONS:
-        collection = read_collection(options.data / "ir" / name)
-        collection = collection.sample(MOST_QUERIES.get(name, len(collection.queries)))
+        collection = collection_of(name, options)
+        candidates = bm25_candidates(collection, DEPTH)
         facts[name] = {"documents": len(collection.documents), "queries": len(collection.queries)}
-        found[name] = {
-            label: measure(label, system, collection, options.kept)
-            for label, system in systems.items()
-            if not options.only or label in options.only
+        found[name] = {}
+        for system in full:
+            found[name] |= measure(system, collection, candidates, options.build / "quality")
+        sample = collection.sample(SAMPLE, SAMPLE_SEED)
+        on_sample[name] = {
+            system: {part: {query: of[query] for query in sample.queries} for part, of in values.items()}
+            for system, values in found[name].items()
         }
-    write_report(options.results, found, facts, baseline="bm25", depth=DEPTH)
+        few = {query: candidates[query] for query in sample.queries}
+        for system in sampled:
+            on_sample[name] |= measure(system, sample, few, options.build / "quality")
+    part = options.limit or options.only or options.collection
+    results = options.results or (options.build / "quality-part" if part else HERE / "results")
+    write_report(results, found, on_sample if sampled else {}, facts, depth=DEPTH)
+    print(f"wrote {results / 'quality.md'}")
 
 
 if __name__ == "__main__":

@@ -1,97 +1,209 @@
-"""Means, confidence intervals and the tables of the quality benchmark."""
+"""The tables of the quality benchmark."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import platform
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from quality_statistics import RESAMPLES, SEED, Difference, Summary, summarise
 
-__all__ = ["paired_interval", "write_report"]
+__all__ = ["BASELINES", "Facts", "Measured", "write_report"]
 
-Values = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
-"""Collection, system and measure to one value a query."""
+Facts = dict[str, dict[str, int]]
+"""Collection to its sizes."""
+Measured = dict[str, dict[str, dict[str, dict[str, float]]]]
+"""Collection, system, measure and query to a value."""
+Summaries = Mapping[str, Mapping[str, Summary]]
+"""Collection, or ``mean``, and system to a summary."""
 
-RESAMPLES = 10_000
+BASELINES = {
+    "bm25": "BM25",
+    "answerai-colbert-small-v1-int8": "answerai-colbert-small-v1 INT8",
+    "bundled": "the embedded model itself (INT8, all its numbers)",
+}
+LABELS = {
+    "bm25": "BM25",
+    "minilm-pooled": "all-MiniLM-L6-v2, pooled cosine (fp32)",
+    "minilm-maxsim": "all-MiniLM-L6-v2, MaxSim, untrained (fp32)",
+    "bundled": "**the embedded model (INT8)**",
+    "bundled-fp32": "the embedded model in fp32",
+    "answerai-colbert-small-v1-int8": "answerai-colbert-small-v1 (INT8)",
+    "ms-marco-minilm-l12-int8": "ms-marco-MiniLM-L-12 (INT8), a cross-encoder",
+}
+PACKAGES = ("laterank", "onnxruntime", "numpy", "tokenizers", "bm25s", "ir-measures")
 
 
-def paired_interval(ours: Sequence[float], base: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """Return the 95% interval of the mean difference by resampling queries (Efron 1979, percentile bootstrap)."""
-    difference = np.asarray(ours) - np.asarray(base)
-    random = np.random.default_rng(seed)
-    means = [
-        difference[random.integers(0, len(difference), len(difference))].mean() for _ in range(RESAMPLES)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, *, depth: int) -> None:
+    """Write ``quality.json`` and ``quality.md``.
 
-
-def write_report(
-    folder: Path, values: Values, facts: Mapping[str, Mapping[str, int]], *, baseline: str, depth: int
-) -> None:
-    """Write ``quality.json`` and ``quality.md``."""
-    summary = _summary(values, baseline)
+    Args:
+        folder: Where to.
+        found: What every query gave.
+        sample: What a few queries gave, slow systems included; empty for no such table.
+        facts: The collections' sizes.
+        depth: BM25's candidates a query.
+    """
+    collections, mean = summarise(found, list(BASELINES))
+    made = _made()
+    content = {
+        "made": made,
+        "depth": depth,
+        "resamples": RESAMPLES,
+        "seed": SEED,
+        "collections": facts,
+        "results": {name: _plain(systems) for name, systems in collections.items()},
+        "mean": _plain(mean),
+    }
+    lines = [*_introduction(depth), *_tables({**collections, "mean": mean}, facts)]
+    if sample:
+        few, few_mean = summarise(sample, list(BASELINES))
+        sizes = {name: _sample_size(sample[name]) for name in sample}
+        content["sample"] = {
+            "queries": sizes,
+            "results": {name: _plain(systems) for name, systems in few.items()},
+            "mean": _plain(few_mean),
+        }
+        lines += _sample_tables({**few, "mean": few_mean}, sizes)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"depth": depth, "resamples": RESAMPLES, "collections": facts, "results": summary}
     (folder / "quality.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (folder / "quality.md").write_text(_markdown(summary, facts, baseline, depth), encoding="utf-8")
+    (folder / "quality.md").write_text("\n".join([*lines, *_footer(made)]), encoding="utf-8")
 
 
-def _summary(values: Values, baseline: str) -> dict[str, dict[str, dict[str, Any]]]:
-    summary: dict[str, dict[str, dict[str, Any]]] = {}
-    for collection, systems in values.items():
-        summary[collection] = {}
-        for system, measures in systems.items():
-            means = {name: round(float(np.mean(found)), 4) for name, found in measures.items()}
-            entry: dict[str, Any] = dict(means)
-            if system != baseline and baseline in systems:
-                entry["difference_to_baseline_95"] = {
-                    name: [round(bound, 4) for bound in paired_interval(found, systems[baseline][name])]
-                    for name, found in measures.items()
-                }
-            summary[collection][system] = entry
-    return summary
+def _made() -> dict[str, str]:
+    return {
+        "command": shlex.join(["python", "benchmarks/quality.py", *sys.argv[1:]]),
+        "date": dt.date.today().isoformat(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
 
 
-def _markdown(
-    summary: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    facts: Mapping[str, Mapping[str, int]],
-    baseline: str,
-    depth: int,
-) -> str:
-    lines = [
+def _plain(systems: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
+    """Return plain data: each measure's mean, and ``differences`` as ``[mean, low, high]`` by baseline and measure."""
+    return {
+        system: {
+            **{measure: round(value, 4) for measure, value in summary.means.items()},
+            "differences": {
+                base: {name: _rounded(difference) for name, difference in measures.items()}
+                for base, measures in summary.differences.items()
+            },
+        }
+        for system, summary in systems.items()
+    }
+
+
+def _rounded(difference: Difference) -> list[float]:
+    return [round(value, 4) for value in (difference.mean, difference.low, difference.high)]
+
+
+def _introduction(depth: int) -> list[str]:
+    return [
         "# Ranking quality",
         "",
         f"BM25 (bm25s, English stop words) over the whole collection gives {depth} candidates, each system sorts them;",
-        "document text is title and text. Differences to BM25 with 95% intervals of a paired bootstrap over queries",
-        f"({RESAMPLES:,} resamples); an interval that holds 0 shows no difference. All values times 100.",
+        "document text is title and text. In brackets: the 95% interval of a paired bootstrap over queries",
+        f"({RESAMPLES:,} resamples, drawn within each collection also for the mean); an interval that holds 0 shows no",
+        "difference. All values times 100; `mean` weighs the collections alike. A name that ends in a number is the",
+        "model before it with so many numbers a token.",
     ]
-    systems = list(dict.fromkeys(system for found in summary.values() for system in found))
-    for measure in ("nDCG@10", "MRR@10", "Recall@10"):
-        lines += ["", f"## {measure}", "", f"| collection (documents / queries) | {' | '.join(systems)} |"]
-        lines += ["|---" * (len(systems) + 1) + "|"]
-        for name, found in summary.items():
-            size = f"{facts[name]['documents']} / {facts[name]['queries']}"
-            cells = [_cell(found.get(system), found.get(baseline), measure) for system in systems]
-            lines.append(f"| {name} ({size}) | {' | '.join(cells)} |")
-        means = [_mean(summary, system, measure) for system in systems]
-        lines.append(f"| mean | {' | '.join(means)} |")
-    return "\n".join([*lines, "", "Command: `python benchmarks/quality.py`", ""])
 
 
-def _cell(entry: Mapping[str, Any] | None, base: Mapping[str, Any] | None, measure: str) -> str:
-    if entry is None:
+def _tables(summaries: Summaries, facts: Facts) -> list[str]:
+    sizes = {name: f"{size['documents']} / {size['queries']}" for name, size in facts.items()}
+    lines = _means(summaries, "nDCG@10", sizes, "documents / queries")
+    for base, label in BASELINES.items():
+        lines += _differences(summaries, base, label, "nDCG@10")
+    for measure in ("MRR@10", "Recall@10"):
+        lines += _means(summaries, measure, sizes, "documents / queries")
+        for base in list(BASELINES)[:2]:
+            lines += _differences(summaries, base, BASELINES[base], measure)
+    return lines
+
+
+def _sample_tables(summaries: Summaries, sizes: Mapping[str, int]) -> list[str]:
+    texts = {name: str(size) for name, size in sizes.items()}
+    lines = [
+        "",
+        "# A sample of the queries, with a cross-encoder",
+        "",
+        "A cross-encoder reads every pair anew and is too slow for all queries; every system on the same few queries.",
+    ]
+    lines += _means(summaries, "nDCG@10", texts, "queries")
+    for base, label in list(BASELINES.items())[:2]:
+        lines += _differences(summaries, base, label, "nDCG@10")
+    for measure in ("MRR@10", "Recall@10"):
+        lines += _means(summaries, measure, texts, "queries")
+    return lines
+
+
+def _means(summaries: Summaries, measure: str, sizes: Mapping[str, str], unit: str) -> list[str]:
+    lines = ["", f"## {measure}", "", _row(["system", *summaries]), _rule(len(summaries) + 1)]
+    lines.append(_row([f"({unit})", *(sizes.get(name, "") for name in summaries)]))
+    for system in _systems(summaries):
+        cells = [
+            f"{systems[system].means[measure] * 100:.1f}" if system in systems else "-"
+            for systems in summaries.values()
+        ]
+        lines.append(_row([_label(system), *cells]))
+    return lines
+
+
+def _differences(summaries: Summaries, base: str, label: str, measure: str) -> list[str]:
+    compared = [
+        system
+        for system in _systems(summaries)
+        if any(system in found and base in found[system].differences for found in summaries.values())
+    ]
+    if base == "bundled":  # its own variants, and whatever else is not compared anywhere yet
+        compared = [system for system in compared if system not in LABELS or system == "bundled-fp32"]
+    if not compared:
+        return []
+    lines = ["", f"### {measure}: difference to {label}", ""]
+    lines += [_row(["system", *summaries]), _rule(len(summaries) + 1)]
+    for system in compared:
+        cells = [_difference(found.get(system), base, measure) for found in summaries.values()]
+        lines.append(_row([_label(system), *cells]))
+    return lines
+
+
+def _difference(summary: Summary | None, base: str, measure: str) -> str:
+    if summary is None or base not in summary.differences:
         return "-"
-    interval = entry.get("difference_to_baseline_95")
-    if interval is None or base is None:
-        return f"{entry[measure] * 100:.1f}"
-    low, high = (bound * 100 for bound in interval[measure])
-    return f"{entry[measure] * 100:.1f} ({(entry[measure] - base[measure]) * 100:+.1f}, {low:+.1f} to {high:+.1f})"
+    found = summary.differences[base][measure]
+    return f"{found.mean * 100:+.1f} ({found.low * 100:+.1f} to {found.high * 100:+.1f})"
 
 
-def _mean(summary: Mapping[str, Mapping[str, Mapping[str, Any]]], system: str, measure: str) -> str:
-    if any(system not in found for found in summary.values()):
-        return "-"
-    return f"{np.mean([found[system][measure] for found in summary.values()]) * 100:.1f}"
+def _systems(summaries: Summaries) -> list[str]:
+    return list(dict.fromkeys(system for systems in summaries.values() for system in systems))
+
+
+def _label(system: str) -> str:
+    stem, _, size = system.rpartition("-")
+    if system not in LABELS and stem == "bundled":
+        return f"the embedded model, {size} numbers a token"
+    return LABELS.get(system, system)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return "|---" * columns + "|"
+
+
+def _sample_size(systems: Mapping[str, Mapping[str, Mapping[str, float]]]) -> int:
+    measures = next(iter(systems.values()))
+    return len(next(iter(measures.values())))
+
+
+def _footer(made: Mapping[str, str]) -> list[str]:
+    versions = ", ".join(f"{name} {made[name]}" for name in ("python", *PACKAGES))
+    return ["", f"Command: `{made['command']}`; {made['date']}; {versions}.", ""]

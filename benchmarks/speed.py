@@ -1,6 +1,7 @@
 """How fast reranking is, against fastembed with the same graph, documents and threads.
 
-Run ``python benchmarks/speed.py --data FOLDER``. Repeats are interleaved, because a shared machine's speed drifts.
+Run ``python benchmarks/speed.py --data FOLDER``; ``--encoding`` alone compares the embedded model's encoding time with
+answerai-colbert-small-v1's. Repeats are interleaved, because a shared machine's speed drifts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from speed_encoding import REFERENCE, measure_encoding, write_encoding_report
 from speed_model import build_model
 from speed_report import machine_facts, write_report
 from speed_systems import QUERY, FastembedSystem, LaterankSystem, load_fastembed, passages
@@ -32,6 +35,7 @@ TOKENIZER = Path(laterank.__file__).parent / "model" / "bundled" / "tokenizer.js
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 256)
 DEFAULT_BATCH_SIZE = 256
 DOCUMENTS = 100
+ANSWERAI = "answerai-colbert-small-v1-int8"
 
 
 def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -126,10 +130,28 @@ def print_memory(model: Path, options: argparse.Namespace) -> None:
     print(own_peak_mib())
 
 
+def encoding(options: argparse.Namespace) -> None:
+    """Compare encoding times, print them and write their report."""
+    models: dict[str, Path | str] = {"embedded model": "bundled"}
+    models |= {name: Path(folder) for name, _, folder in (given.partition("=") for given in options.also)}
+    models[REFERENCE] = options.models / ANSWERAI
+    results = measure_encoding(
+        models, options.data, DOCUMENTS, options.threads, partial(interleaved, rounds=options.rounds)
+    )
+    command = shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]])
+    print("\n".join(write_encoding_report(options.results, results, command)))
+
+
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
+    shared = HERE.parent.parent / "shared"
+    parser.add_argument("--data", type=Path, default=shared / "data")
+    parser.add_argument("--models", type=Path, default=shared / "models", help="folder of the other models")
+    parser.add_argument("--encoding", action="store_true", help="only the comparison of encoding times")
+    parser.add_argument(
+        "--also", action="append", default=[], metavar="NAME=FOLDER", help="a further model to encode with"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--warm-rounds", type=int, default=100)
@@ -144,6 +166,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure everything and write the report."""
     options = arguments()
+    if options.encoding:
+        encoding(options)
+        return
     model = build_model(options.build / "minilm-shape", TOKENIZER)
     if options.memory_of:
         print_memory(model, options)
@@ -164,6 +189,8 @@ def main() -> None:
             results["warm"] = {name: warm(which, documents, options) for name, which in names.items()}
         results["load_after"] = os.getloadavg()[0]
         write_report(options.results, results)
+    if (options.models / ANSWERAI).is_dir():
+        encoding(options)
 
 
 if __name__ == "__main__":

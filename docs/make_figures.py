@@ -50,9 +50,49 @@ def draw_quality() -> Path:
     return path
 
 
+def draw_reliability() -> Path:
+    """Draw observed against predicted relevance, one point a bin, with the calibration error above."""
+    results = json.loads((RESULTS / "calibration.json").read_text(encoding="utf-8"))
+    predicted, observed, count = (
+        np.array([found[name] for found in results["bins"]]) for name in ("predicted", "observed", "count")
+    )
+    figure, axes = plt.subplots(figsize=(5, 4.6), layout="constrained", facecolor=PAPER)
+    axes.plot([0, 1], [0, 1], color=COLOURS["bm25"], linewidth=1.2)
+    axes.text(
+        0.82,
+        0.83,
+        "as probable as predicted",
+        color="#6b7385",
+        fontsize=9,
+        rotation=45,
+        rotation_mode="anchor",
+        ha="center",
+    )
+    axes.plot(predicted, observed, color=COLOURS["bundled"], linewidth=1.4, marker="o", markersize=8)
+    axes.set_xlabel('predicted: score="probability"', color=INK)
+    axes.set_ylabel("observed: share of relevant passages", color=INK)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    axes.tick_params(colors=INK, length=0)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.set_title(
+        f"Expected calibration error {results['ece']:.3f}, {int(count.sum()):,} pairs",
+        loc="left",
+        fontsize=10.5,
+        color=INK,
+    )
+    path = IMAGES / "calibration.svg"
+    figure.savefig(path, metadata={"Date": None}, facecolor=PAPER)
+    plt.close(figure)
+    return path
+
+
 if __name__ == "__main__":
     mpl.rcParams["svg.hashsalt"] = "laterank"  # the same file from the same numbers
     mpl.rcParams["svg.fonttype"] = "none"
     mpl.rcParams["font.family"] = "sans-serif"
     IMAGES.mkdir(parents=True, exist_ok=True)
     draw_quality()
+    if (RESULTS / "calibration.json").is_file():  # once a calibration was measured
+        draw_reliability()

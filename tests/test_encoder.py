@@ -309,17 +309,6 @@ def test_the_fingerprint_follows_everything_that_decides_a_row(copy_of: Callable
     assert len(seen) == 4
 
 
-def test_matryoshka_models_can_be_cut(tiny_encoder: ColbertEncoder) -> None:
-    """A cut row is the unit-length head of the full row; other models refuse the cut."""
-    cut = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", dim=8, config={"matryoshka_dims": (16, 8)})
-    assert cut.dim == 8
-    full = tiny_encoder.encode_documents(["the red planet"])[0][:, :8]
-    expected = full / np.linalg.norm(full, axis=1, keepdims=True)
-    np.testing.assert_allclose(cut.encode_documents(["the red planet"])[0], expected, atol=1e-6)
-    with pytest.raises(InputError, match="not trained to be cut"):
-        ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", dim=8)
-
-
 def test_token_counts_are_those_that_the_model_reads(tiny_encoder: ColbertEncoder) -> None:
     """Special tokens and marker count; cut text does not."""
     assert tiny_encoder.count_tokens(["", "the planet " * 60]) == [3, 48]
@@ -514,7 +503,7 @@ def test_a_stanford_checkpoints_projection_is_applied_to_an_unprojected_graph(
         np.testing.assert_array_equal(rows, reference)
 
 
-@pytest.mark.parametrize("argument", ["threads", "tokens_per_batch", "dim"])
+@pytest.mark.parametrize("argument", ["threads", "tokens_per_batch", "truncate_dim"])
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "2"])
 def test_numbers_that_are_no_counts_are_refused(argument: str, value: object) -> None:
     """Zero threads or half a token is a mistake of the caller."""
@@ -675,16 +664,6 @@ def test_usable_cpus_follow_the_affinity_mask() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "1"
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
-
-
-def test_more_numbers_than_a_model_has_cannot_be_asked_for() -> None:
-    """A cut that is none is an error of the call, not of the cache."""
-    encoder = ColbertEncoder.from_pretrained(
-        GOLDEN / "bert-pylate", dim=200, config={"matryoshka_dims": (200,)}
-    )
-    with pytest.raises(InputError, match=r"dim is 200, but .* gives 16 numbers"):
-        encoder.encode_documents(["mars"])
-    assert ColbertEncoder.from_pretrained("bundled", dim=96).dim == 96
 
 
 def test_unknown_modules_are_not_skipped_over(copy_of: Callable[..., Path]) -> None:

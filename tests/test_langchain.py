@@ -278,6 +278,7 @@ def test_a_loaded_model_can_be_warmed_and_passed_on() -> None:
         {"threads": 1},
         {"local_files_only": True},
         {"score": "sum"},
+        {"truncate_dim": 8},
     ],
 )
 def test_a_reranker_and_an_option_that_loads_one_are_refused_together(option: dict[str, object]) -> None:

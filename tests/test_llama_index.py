@@ -346,6 +346,7 @@ def test_a_shared_reranker_gives_its_name_to_the_field_model() -> None:
         {"threads": 1},
         {"local_files_only": True},
         {"score": "sum"},
+        {"truncate_dim": 8},
     ],
 )
 def test_a_reranker_and_an_option_that_loads_one_are_refused_together(option: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save
 from tokens import DOCUMENT_MARKER, QUERY_MARKER, SKIPLIST, Layout
 
-MODEL_FILE = "model_int8.onnx"
+INT8_FILE = "model_int8.onnx"
 POSITIONS = 512
 CHANGES = """
 Changes made by laterank: a projection to token embeddings was added and the weights were trained further for late interaction
@@ -38,7 +38,9 @@ def write_tokenizer(source: Path, target: Path) -> None:
     target.write_text(json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
 
-def write_configs(source: Path, target: Path, layout: Layout, weights: dict[str, np.ndarray]) -> None:
+def write_configs(
+    source: Path, target: Path, layout: Layout, weights: dict[str, np.ndarray], dims: tuple[int, ...]
+) -> None:
     """Write the PyLate configuration files and the projection, which the graph also holds."""
     dim = len(weights["head.bias"])
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
@@ -53,6 +55,7 @@ def write_configs(source: Path, target: Path, layout: Layout, weights: dict[str,
         "attend_to_expansion_tokens": False,
         "skiplist_words": list(SKIPLIST),
         "similarity_fn_name": "MaxSim",
+        "matryoshka_dims": list(dims),
     }
     write_json(target / "config_sentence_transformers.json", colbert)
     modules = [
@@ -75,13 +78,18 @@ def write_configs(source: Path, target: Path, layout: Layout, weights: dict[str,
 
 
 def write_bundle(
-    source: Path, target: Path, onnx_bytes: bytes, weights: dict[str, np.ndarray], layout: Layout
+    source: Path,
+    target: Path,
+    graph: Path,
+    weights: dict[str, np.ndarray],
+    layout: Layout,
+    dims: tuple[int, ...],
 ) -> None:
-    """Write everything but the model card; LICENSE and NOTICE come from the weights' source, with our changes named."""
+    """Write all but the model card; LICENSE and NOTICE come from the weights' source, with our changes named."""
     target.mkdir(parents=True, exist_ok=True)
-    (target / MODEL_FILE).write_bytes(onnx_bytes)
+    shutil.copyfile(graph, target / graph.name)
     write_tokenizer(source, target / "tokenizer.json")
-    write_configs(source, target, layout, weights)
+    write_configs(source, target, layout, weights, dims)
     shutil.copyfile(source / "LICENSE", target / "LICENSE")
     notice = (source / "NOTICE").read_text(encoding="utf-8").rstrip() + "\n" + CHANGES
     (target / "NOTICE").write_text(notice, encoding="utf-8")

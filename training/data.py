@@ -157,21 +157,28 @@ def dev_examples(examples: list[Example]) -> list[Example]:
     return kept[:DEV_QUERIES]
 
 
+def split_paragraphs(
+    data_folder: Path, seen: set[int], seed: int
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return Wikipedia's paragraphs for training and those of held-out articles; judged passages are in neither."""
+    paragraphs = [
+        p for p in read_records(data_folder / "text" / "wikipedia.jsonl.gz") if not shingles(p["text"]) & seen
+    ]
+    titles = sorted({paragraph["title"] for paragraph in paragraphs})
+    held_out = set(random.Random(seed).sample(titles, len(titles) // 20))
+    return (
+        [p for p in paragraphs if p["title"] not in held_out],
+        [p for p in paragraphs if p["title"] in held_out],
+    )
+
+
 def build(data_folder: Path, work: Path, seed: int = 0) -> None:
     """Write ``train.jsonl`` (shuffled) and ``dev.jsonl`` once; what the judged collections share is left out first."""
     if (work / "dev.jsonl").exists():
         return
     rng = random.Random(seed)
     seen, judged_queries = judged_texts(data_folder / "ir")
-    paragraphs = [
-        p for p in read_records(data_folder / "text" / "wikipedia.jsonl.gz") if not shingles(p["text"]) & seen
-    ]
-    titles = sorted({paragraph["title"] for paragraph in paragraphs})
-    held_out = set(rng.sample(titles, len(titles) // 20))
-    by_role = {
-        True: [p for p in paragraphs if p["title"] in held_out],
-        False: [p for p in paragraphs if p["title"] not in held_out],
-    }
+    by_role = dict(zip((False, True), split_paragraphs(data_folder, seen, seed), strict=True))
     questions = [
         q
         for q in read_lines(data_folder / "text" / "nq-questions.txt.gz")

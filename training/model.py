@@ -44,12 +44,12 @@ class Layer(nn.Module):
 class ColbertModel(nn.Module):
     """Token ids to unit-length token embeddings."""
 
-    def __init__(self, dim: int, vocabulary: int = 30522, positions: int = 512) -> None:
+    def __init__(self, dim: int, vocabulary: int = 30522, positions: int = 512, layers: int = LAYERS) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary, HIDDEN)
         self.positions = nn.Embedding(positions, HIDDEN)
         self.norm = nn.LayerNorm(HIDDEN, eps=EPSILON)
-        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+        self.layers = nn.ModuleList(Layer() for _ in range(layers))
         self.head = nn.Linear(HIDDEN, dim)
 
     def states(self, ids: Tensor, attention: Tensor) -> Tensor:

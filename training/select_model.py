@@ -1,19 +1,28 @@
-"""The choice between the start, the end of training and their averages, on development queries alone."""
+"""The choice between the ends of both training stages and their averages, on development queries alone."""
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
+import torch
 from data import Example
 from encode import OnnxEncoder
 from export import export
 from measure import dev_scores
 from model import ColbertModel
 from tokens import ColbertTokenizer
-from train import between
 
-SHARES = (0.0, 0.5, 0.75, 1.0)
+SHARES = (0.0, 0.5, 1.0)
+
+
+def between(start: ColbertModel, end: ColbertModel, share: float) -> ColbertModel:
+    """Average two models' weights, which keeps more of the start's breadth (WiSE-FT, arXiv 2109.01903)."""
+    mixed = copy.deepcopy(end)
+    first, last = start.state_dict(), end.state_dict()
+    mixed.load_state_dict({name: torch.lerp(first[name], last[name], share) for name in last})
+    return mixed.eval()
 
 
 def best_average(
@@ -24,8 +33,8 @@ def best_average(
     dev: list[Example],
     work: Path,
     threads: int,
-) -> tuple[ColbertModel, float, dict[str, dict[str, float]]]:
-    """Measure each share of the training as it would ship (INT8) and return the best model, its share and the table."""
+) -> tuple[ColbertModel, dict[str, dict[str, float]]]:
+    """Measure each share of the second stage as it would ship (INT8); return the best model and the table by share."""
     cache = work / "selection.json"
     table: dict[str, dict[str, float]] = (
         json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
@@ -39,4 +48,4 @@ def best_average(
             cache.write_text(json.dumps(table, indent=1), encoding="utf-8")
             print(f"share {share}: {table[str(share)]}", flush=True)
     best = max(SHARES, key=lambda share: table[str(share)]["mean"])
-    return between(start, end, best), best, table
+    return between(start, end, best), table

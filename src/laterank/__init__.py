@@ -6,7 +6,8 @@ framework.
 
 from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats, DocumentCache
-from laterank.encoding.encoder import ColbertEncoder, Encoder
+from laterank.encoding.encoder import ColbertEncoder
+from laterank.encoding.protocol import Encoder
 from laterank.errors import (
     CacheError,
     EncodingError,

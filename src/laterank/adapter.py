@@ -11,7 +11,8 @@ from pydantic.json_schema import SkipJsonSchema
 from laterank.encoding.session import Provider
 from laterank.errors import InputError
 from laterank.model.files import BUNDLED
-from laterank.reranker import Reranker, ScoreKind
+from laterank.reranker import Reranker
+from laterank.scale import ScoreKind
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,7 +25,16 @@ _ModelName = Annotated[
 _LoadedReranker = Annotated[
     Reranker, WrapValidator(lambda r, check: None if r is None else check(r)), SkipJsonSchema()
 ]
-_LOADING_OPTIONS = ("local_files_only", "model", "providers", "quantized", "revision", "score", "threads")
+_LOADING_OPTIONS = (
+    "local_files_only",
+    "model",
+    "providers",
+    "quantized",
+    "revision",
+    "score",
+    "threads",
+    "truncate_dim",
+)
 
 
 class RerankOptions(BaseModel):
@@ -45,9 +55,18 @@ class RerankOptions(BaseModel):
     )
     threads: int | None = Field(default=None, frozen=True, description="None: one for each usable CPU.")
     local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
-    score: ScoreKind = Field(default="mean", frozen=True, description="Of the query rows' best matches.")
+    truncate_dim: int | None = Field(
+        default=None, ge=1, strict=True, frozen=True, description="Numbers to keep of a token embedding."
+    )
+    score: ScoreKind = Field(
+        default="mean",
+        frozen=True,
+        description="Mean or sum of the query rows' best matches, or a probability.",
+    )
     reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
-    score_threshold: float | None = Field(default=None, description="Drop results with a lower score.")
+    score_threshold: float | None = Field(
+        default=None, description="Drop results with a lower score, in the unit of score."
+    )
 
     def model_post_init(self, context: Any, /) -> None:
         """Find the model, or take the one that was given."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,18 @@ from laterank.checks import (
     checked_top_n,
     is_blank,
 )
-from laterank.encoding.encoder import ColbertEncoder, Encoder
+from laterank.encoding.encoder import ColbertEncoder
+from laterank.encoding.protocol import Encoder
 from laterank.encoding.session import Provider
 from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
+from laterank.scale import Scale, ScoreKind
 from laterank.scoring import maxsim
 
-__all__ = ["RankedDocument", "Reranker", "ScoreKind"]
+__all__ = ["RankedDocument", "Reranker"]
 
 Rows = NDArray[np.float32]
-ScoreKind = Literal["mean", "sum"]
 
 DOCUMENTS_AT_ONCE = 1024
 """Documents whose rows are held at one time, so that 10,000 candidates take no more memory than 1,000."""
@@ -75,15 +76,13 @@ class Reranker:
             encoder: The model.
             cache: Where documents' rows are kept: True for 256 MiB of memory, False or None for nowhere, or a cache.
             score: ``"mean"`` divides MaxSim by the query's rows, so that scores lie in [-1, 1] whatever the query's length;
-                ``"sum"`` is the literature's raw MaxSim.
+                ``"sum"`` is the literature's raw MaxSim; ``"probability"`` is how probable it is that the document is
+                relevant, for models that ship a calibration. The ranking is the same.
 
         Raises:
-            InputError: If ``score`` or ``cache`` is none of these.
+            InputError: If ``score`` or ``cache`` is none of these, or the model ships no calibration.
+            ModelFormatError: If its calibration is broken.
         """
-        if score not in get_args(ScoreKind):
-            raise InputError(
-                f"score is {score!r}, expected one of {', '.join(map(repr, get_args(ScoreKind)))}"
-            )
         if not hasattr(encoder, "encode_queries"):
             raise InputTypeError(
                 f"encoder is {type(encoder).__name__}, expected an Encoder; Reranker.from_pretrained() takes a model's name"
@@ -96,7 +95,7 @@ class Reranker:
         self.cache: DocumentCache | None = (
             MemoryCache() if cache is True else None if cache is False else cache
         )
-        self.score: ScoreKind = score
+        self._scale = Scale(score, encoder)
         self._loaded_in: int | None = None
 
     @classmethod
@@ -110,7 +109,7 @@ class Reranker:
         config: ColbertConfig | Mapping[str, Any] | None = None,
         onnx_file: str | None = None,
         quantized: bool | None = None,
-        dim: int | None = None,
+        truncate_dim: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
         tokens_per_batch: int | None = None,
@@ -123,12 +122,13 @@ class Reranker:
         Args:
             model: ``"bundled"``, a hub id such as ``"answerdotai/answerai-colbert-small-v1"``, or a local folder.
             cache: Where documents' rows are kept: True for 256 MiB of memory, False or None for nowhere, or a cache.
-            score: ``"mean"`` (in [-1, 1]) or ``"sum"`` (raw MaxSim).
+            score: ``"mean"`` (in [-1, 1]), ``"sum"`` (raw MaxSim) or ``"probability"`` (in [0, 1], for models that ship a
+                calibration).
             revision: A branch, tag or commit of the hub's repository.
             config: Single settings that correct the model's files, or a ``ColbertConfig`` in place of them.
             onnx_file: The graph to use, relative to the model.
             quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
-            dim: Cut embeddings to this size, for models trained for it.
+            truncate_dim: Keep the first numbers of each token embedding only, for models trained for it; None for all.
             providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
             threads: Threads to use; None for every usable processor.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
@@ -139,6 +139,8 @@ class Reranker:
         Raises:
             ModelNotFoundError: If there is no such model, or it is out of reach.
             ModelFormatError: If files are missing, broken or contradict each other.
+            InputError: If an option has a value that cannot work, such as ``score="probability"`` for a model without
+                a calibration.
         """
         encoder = ColbertEncoder.from_pretrained(
             model,
@@ -146,7 +148,7 @@ class Reranker:
             config=config,
             onnx_file=onnx_file,
             quantized=quantized,
-            dim=dim,
+            truncate_dim=truncate_dim,
             providers=providers,
             threads=threads,
             tokens_per_batch=tokens_per_batch,
@@ -160,6 +162,11 @@ class Reranker:
     def name(self) -> str:
         """The model's name."""
         return self.encoder.name
+
+    @property
+    def score(self) -> ScoreKind:
+        """Which score it gives."""
+        return self._scale.kind
 
     def rank(
         self,
@@ -175,7 +182,7 @@ class Reranker:
             query: The question.
             documents: The candidates, in any order.
             top_n: How many to return; None for all.
-            score_threshold: Leave out documents with a lower score; None for none.
+            score_threshold: Leave out documents with a lower score, in the unit of ``score``; None for none.
 
         Returns:
             The best first; equal scores in the caller's order; blank documents last, with the lowest score there is.
@@ -203,7 +210,7 @@ class Reranker:
             queries: The questions.
             documents_per_query: Each query's candidates.
             top_n: How many to return of each; None for all.
-            score_threshold: Leave out documents with a lower score; None for none.
+            score_threshold: Leave out documents with a lower score, in the unit of ``score``; None for none.
 
         Returns:
             One ranking a query, as ``rank`` gives it.
@@ -215,11 +222,14 @@ class Reranker:
         top_n, score_threshold = checked_top_n(top_n), checked_threshold(score_threshold)
         check_queries(queries, documents_per_query)
         asked = [position for position, documents in enumerate(documents_per_query) if len(documents)]
-        encoded = self.encoder.encode_queries([queries[position] for position in asked]) if asked else []
-        all_scores = self._scores(encoded, [documents_per_query[position] for position in asked])
+        texts = [queries[position] for position in asked]
+        encoded = self.encoder.encode_queries(texts) if asked else []
+        all_sums = self._sums(encoded, [documents_per_query[position] for position in asked])
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
-        for position, scores in zip(asked, all_scores, strict=True):
-            rankings[position] = _best(scores, top_n=top_n, score_threshold=score_threshold)
+        counts = self._scale.count_tokens(texts)
+        for position, query, tokens, sums in zip(asked, encoded, counts, all_sums, strict=True):
+            scores = self._scale.scores(sums, query_rows=len(query), query_tokens=tokens)
+            rankings[position] = _best(sums, scores, top_n=top_n, score_threshold=score_threshold)
         return rankings
 
     def load(self) -> None:
@@ -270,11 +280,13 @@ class Reranker:
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
-    def _scores(
-        self, queries: Sequence[Rows], documents_per_query: Sequence[Sequence[str]]
-    ) -> list[list[float]]:
-        """Score each query's documents, encoding each distinct text once, however many queries have it."""
-        score_of: list[dict[str, float]] = [{} for _ in queries]
+    def _sums(self, queries: Sequence[Rows], documents_per_query: Sequence[Sequence[str]]) -> list[Rows]:
+        """Return raw MaxSim, encoding each distinct text once, however many queries have it.
+
+        Returns:
+            Minus infinity for a document without anything to score. *Shape:* ``(documents,)`` for each query
+        """
+        sum_of: list[dict[str, float]] = [{} for _ in queries]
         askers: dict[str, list[int]] = {}
         for asker, documents in enumerate(documents_per_query):
             for text in dict.fromkeys(documents):
@@ -290,18 +302,15 @@ class Reranker:
                         mine.setdefault(asker, {})[text] = rows
             for asker, rows_of in mine.items():
                 sums = maxsim(queries[asker], list(rows_of.values()))
-                score_of[asker].update(zip(rows_of, self._scaled(sums, queries[asker]), strict=True))
-        lowest = [-1.0 if self.score == "mean" else -float(len(query)) for query in queries]
+                if not np.isfinite(sums).all():
+                    raise CacheError(
+                        f"a score of {self.name} is not finite: the cache holds broken rows; clear it"
+                    )
+                sum_of[asker].update(zip(rows_of, sums.tolist(), strict=True))
         return [
-            [found.get(text, low) for text in documents]
-            for found, low, documents in zip(score_of, lowest, documents_per_query, strict=True)
+            np.array([found.get(text, -np.inf) for text in documents], dtype=np.float32)
+            for found, documents in zip(sum_of, documents_per_query, strict=True)
         ]
-
-    def _scaled(self, sums: Rows, query: Rows) -> list[float]:
-        """Turn raw MaxSim into the kind of score that this reranker gives."""
-        if not np.isfinite(sums).all():
-            raise CacheError(f"a score of {self.name} is not finite: the cache holds broken rows; clear it")
-        return [float(score) for score in (sums / len(query) if self.score == "mean" else sums)]
 
     def _document_rows(self, texts: Sequence[str]) -> list[Rows]:
         """Return each text's rows, from the cache where they are there. *Shape:* ``(document_tokens, dim)`` each"""
@@ -349,10 +358,10 @@ class Reranker:
 
 
 def _best(
-    scores: Sequence[float], *, top_n: int | None, score_threshold: float | None
+    sums: Rows, scores: Sequence[float], *, top_n: int | None, score_threshold: float | None
 ) -> list[RankedDocument]:
-    """Sort from the best, equal scores in the caller's order, and cut."""
-    order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top_n]
+    """Sort by raw MaxSim, equal ones in the caller's order, and cut; scores may have rounded what the sums tell apart."""
+    order = np.argsort(-sums, kind="stable")[:top_n].tolist()
     ranking = [RankedDocument(index, scores[index]) for index in order]
     if score_threshold is None:
         return ranking

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,14 @@ from laterank.encoding.lazy import lazy
 from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.session import OnnxSession, Provider, usable_cpus
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
+from laterank.encoding.truncation import check_truncate_dim
 from laterank.encoding.workers import Workers
 from laterank.errors import EncodingError, InputError
+from laterank.model.calibration import Calibration, find_calibration
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED, ModelFiles, find_model
 
-__all__ = ["ColbertEncoder", "Encoder"]
+__all__ = ["ColbertEncoder"]
 
 
 logger = logging.getLogger(__name__)
@@ -35,28 +37,6 @@ TEXTS_PER_ROUND = 1024
 """Texts that are tokenised, encoded and given back before the next are looked at."""
 ROW_FORMAT = "1"
 """Part of the fingerprint: raise it when the same files come to mean other rows."""
-
-
-class Encoder(Protocol):
-    """What a reranker needs of an encoder; an encoder pool or a remote one can stand in."""
-
-    @property
-    def name(self) -> str:
-        """The model's name, for people."""
-
-    @property
-    def fingerprint(self) -> bytes:
-        """A digest of everything that decides a document's rows."""
-
-    @property
-    def dim(self) -> int:
-        """Numbers in a token embedding."""
-
-    def encode_queries(self, texts: Sequence[str]) -> list[Rows]:
-        """Encode queries, one array each. *Shape:* ``(query_tokens, dim)``"""
-
-    def encode_documents(self, texts: Sequence[str]) -> list[Rows]:
-        """Encode documents, one array each. *Shape:* ``(document_tokens, dim)``"""
 
 
 class ColbertEncoder:
@@ -76,7 +56,7 @@ class ColbertEncoder:
         self,
         files: ModelFiles,
         *,
-        dim: int | None = None,
+        truncate_dim: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
         tokens_per_batch: int | None = None,
@@ -85,32 +65,30 @@ class ColbertEncoder:
 
         Args:
             files: The model.
-            dim: Cut embeddings to this size, for models trained for it (Matryoshka, arXiv 2205.13147); None for all.
+            truncate_dim: Keep the first numbers of each token embedding only and scale to unit length again, for models
+                trained for it (Matryoshka, arXiv 2205.13147); None for all. Other sizes are warned of.
             providers: Execution providers in order of preference; None for the CPU.
             threads: Threads to use; None for every usable processor.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
 
         Raises:
-            InputError: If an argument has a value that cannot work.
+            InputError: If an argument has a value that cannot work, such as more numbers than the model has.
         """
-        for name, value in (("dim", dim), ("threads", threads), ("tokens_per_batch", tokens_per_batch)):
+        counts = {"truncate_dim": truncate_dim, "threads": threads, "tokens_per_batch": tokens_per_batch}
+        for name, value in counts.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} is {value!r}, expected a whole number of at least 1, or None")
-        offered = files.config.matryoshka_dims
-        if dim is not None and dim not in offered and dim != files.config.embedding_size:
-            raise InputError(
-                f"dim is {dim}, but {files.name} was {f'trained for {offered}' if offered else 'not trained to be cut'}; "
-                "leave dim out, or pass config={'matryoshka_dims': (...)} if you know better"
-            )
         self.files = files
         self.threads = threads if threads is not None else usable_cpus()
-        self._cut = dim
+        self._truncate_dim = truncate_dim
         self._said_cut = False
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
         # Single-threaded runs side by side beat one run on several threads (benchmarks/speed.py).
         self._session = OnnxSession(files.onnx, providers=providers, threads=1, output=files.config.output)
         self._workers = Workers(self.threads if self._session.runs_on_cpu else 1)
+        if truncate_dim is not None and (size := self._stated_dim) is not None:
+            check_truncate_dim(truncate_dim, size=size, files=files)
 
     @classmethod
     def from_pretrained(
@@ -121,7 +99,7 @@ class ColbertEncoder:
         config: ColbertConfig | Mapping[str, Any] | None = None,
         onnx_file: str | None = None,
         quantized: bool | None = None,
-        dim: int | None = None,
+        truncate_dim: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
         tokens_per_batch: int | None = None,
@@ -137,7 +115,7 @@ class ColbertEncoder:
             config: Single settings that correct the model's files, or a ``ColbertConfig`` in place of them.
             onnx_file: The graph to use, relative to the model.
             quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
-            dim: Cut embeddings to this size, for models trained for it.
+            truncate_dim: Keep the first numbers of each token embedding only, for models trained for it; None for all.
             providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
             threads: Threads to use; None for every usable processor.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
@@ -159,7 +137,13 @@ class ColbertEncoder:
             local_files_only=local_files_only,
             token=token,
         )
-        return cls(files, dim=dim, providers=providers, threads=threads, tokens_per_batch=tokens_per_batch)
+        return cls(
+            files,
+            truncate_dim=truncate_dim,
+            providers=providers,
+            threads=threads,
+            tokens_per_batch=tokens_per_batch,
+        )
 
     @property
     def name(self) -> str:
@@ -171,23 +155,30 @@ class ColbertEncoder:
         """The model's settings."""
         return self.files.config
 
+    @property
+    def truncate_dim(self) -> int | None:
+        """What token embeddings are truncated to; None for all numbers."""
+        return self._truncate_dim
+
     @lazy
     def dim(self) -> int:
         """Numbers in a token embedding.
 
         Raises:
-            InputError: If ``dim=`` asked for more than the model has.
+            InputError: If ``truncate_dim`` is more than the model has.
         """
-        if self._cut is not None and self._cut > self._full_dim:
-            raise InputError(f"dim is {self._cut}, but {self.name} gives {self._full_dim} numbers a token")
-        return self._cut or self._full_dim
+        if self._truncate_dim is None:
+            return self._full_dim
+        if self._stated_dim is None:  # no file told when this object was made
+            check_truncate_dim(self._truncate_dim, size=self._full_dim, files=self.files)
+        return self._truncate_dim
 
     @lazy
     def fingerprint(self) -> bytes:
         """A digest of everything that decides a document's rows: graph, tokenizer, projection, settings, size."""
         digest = hashlib.blake2b(self.files.digest(), digest_size=16)
         digest.update(self._projection.digest() if self._projection else b"in the graph")
-        settings = {"config": self.config.to_dict(), "cut": self._cut, "format": ROW_FORMAT}
+        settings = {"config": self.config.to_dict(), "truncate_dim": self._truncate_dim, "format": ROW_FORMAT}
         digest.update(json.dumps(settings, sort_keys=True).encode())
         return digest.digest()
 
@@ -225,10 +216,25 @@ class ColbertEncoder:
         """Return how many tokens the model reads of each document, special tokens and marker included."""
         return [len(tokens) for tokens in self._tokenizer.documents(check_texts(texts, "documents"))]
 
+    def count_query_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many rows each query has of its own: special tokens and marker included, expansion left out."""
+        tokens = self._tokenizer.queries(check_texts(texts, "queries"))
+        return [int(query.scored[: len(query) - query.expanded].sum()) for query in tokens]
+
+    def calibration(self) -> Calibration:
+        """Return the map from this model's scores to probabilities of relevance, which ``score="probability"`` applies.
+
+        Raises:
+            InputError: If the model ships none, or none for ``truncate_dim``.
+            ModelFormatError: If its ``calibration.json`` is broken.
+        """
+        path, size = self.files.calibration, self._stated_dim
+        return find_calibration(path, name=self.name, truncate_dim=self._truncate_dim, size=size)
+
     def __getstate__(self) -> dict[str, Any]:
         return {
             "files": self.files,
-            "dim": self._cut,
+            "truncate_dim": self._truncate_dim,
             "providers": self._providers,
             "threads": self.threads,
             "tokens_per_batch": self._tokens_per_batch,
@@ -285,11 +291,11 @@ class ColbertEncoder:
         return [self._rows(states[row, : len(tokens)], tokens) for row, tokens in enumerate(batch)]
 
     def _rows(self, states: Rows, tokens: Tokens) -> Rows:
-        """Keep the scored tokens, project where the graph does not, cut, and scale to unit length."""
+        """Keep the scored tokens, project where the graph does not, truncate, and scale to unit length."""
         scored = states if tokens.scored.all() else states[tokens.scored]
         projection = choose_projection(self._projection, self.files, states.shape[-1])
         rows = projection(scored) if projection else scored
-        if self._cut is not None:
+        if self._truncate_dim is not None:
             rows = rows[:, : self.dim]
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         if not np.isfinite(lengths).all():
@@ -322,6 +328,13 @@ class ColbertEncoder:
         if self.files.graph_contains(b"DynamicQuantize"):
             batching = replace(batching, texts=1)
         return batching
+
+    @lazy
+    def _stated_dim(self) -> int | None:
+        """Numbers in a whole token embedding as the files say, without loading the network; None where none does."""
+        if self.config.embedding_size is not None:
+            return self.config.embedding_size
+        return self._projection.out_features if self._projection else None
 
     @lazy
     def _full_dim(self) -> int:

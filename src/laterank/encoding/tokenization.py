@@ -39,12 +39,14 @@ class Tokens:
         attention: Which tokens the network attends to; False only for unattended expansion. *Shape:* ``(tokens,)``
         scored: Which tokens give a row; False for the skiplist. *Shape:* ``(tokens,)``
         truncated: Whether text was cut off.
+        expanded: How many of the last tokens are expansion.
     """
 
     ids: Ids
     attention: Mask
     scored: Mask
     truncated: bool
+    expanded: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -146,7 +148,7 @@ class ColbertTokenizer:
         if self._config.skip_query:
             scored &= ~np.isin(ids, self._skiplist)
         self._drop_start(scored)
-        return Tokens(ids, attention, scored, truncated=cut)
+        return Tokens(ids, attention, scored, truncated=cut, expanded=missing)
 
     def _document_mask(self, ids: Ids) -> Mask:
         scored = np.ones(len(ids), dtype=bool)

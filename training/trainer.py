@@ -1,0 +1,114 @@
+"""Gradient steps that every training stage shares: a part of the batch per core, a schedule, checkpoints, a log."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from model import ColbertModel
+from torch import Tensor, nn
+
+Facts = dict[str, float]
+PartLoss = Callable[[], tuple[Tensor, Facts]]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Learning rates and how they rise and fall over the share of the training that is done."""
+
+    learning_rate: float
+    head_learning_rate: float
+    warmup: float
+    last_rate: float = 0.02
+
+    def share(self, progress: float) -> float:
+        """Return the share of the full rate: a warm-up, then half a cosine."""
+        if progress < self.warmup:
+            return max(progress, 1e-4) / self.warmup
+        falling = 0.5 + 0.5 * math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup))
+        return self.last_rate + (1 - self.last_rate) * falling
+
+
+class Trainer:
+    """Holds a student and its optimizer; ``position`` says how far the stage has come and outlives the process.
+
+    All but the vocabulary is trained: its rare words would only drift. On a CPU each Python thread computes one part on one
+    core, which waits once a step where two threads inside every operation would wait a thousand times.
+    """
+
+    def __init__(
+        self,
+        student: ColbertModel,
+        schedule: Schedule,
+        folder: Path,
+        workers: int,
+        extra: Mapping[str, nn.Parameter] | None = None,
+    ) -> None:
+        self.student, self.schedule, self.folder = student, schedule, folder
+        self.device = next(student.parameters()).device.type
+        self.extra = dict(extra or {})
+        student.words.requires_grad_(requires_grad=False)
+        named = [(n, p) for n, p in student.named_parameters() if p.requires_grad]
+        body = [value for name, value in named if not name.startswith("head")]
+        head = [value for name, value in named if name.startswith("head")]
+        groups = [
+            {"params": body, "base": schedule.learning_rate},
+            {"params": head, "base": schedule.head_learning_rate},
+            {"params": list(self.extra.values()), "base": 0.01},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.01, fused=True)
+        self.trained = [*body, *head, *self.extra.values()]
+        self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+        self.position, self.started = 0, time.time()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = folder / "checkpoint.pt"
+        if self.checkpoint.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        saved = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
+        self.student.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        for name, value in self.extra.items():
+            value.data.copy_(saved["extra"][name])
+        self.position = saved["position"]
+
+    def _gradients(self, part: PartLoss) -> tuple[Facts, tuple[Tensor | None, ...]]:
+        loss, facts = part()
+        return facts | {"loss": loss.item()}, torch.autograd.grad(loss, self.trained, allow_unused=True)
+
+    def step(self, parts: Sequence[PartLoss], progress: float) -> None:
+        """Take one step down the mean of the parts' losses and log it."""
+        results = list(self.pool.map(self._gradients, parts))
+        for number, value in enumerate(self.trained):
+            found = [g[number] for _, g in results if g[number] is not None]
+            value.grad = torch.stack(found).sum(dim=0) / len(parts) if found else None
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * self.schedule.share(progress)
+        self.optimizer.step()
+        facts = {name: sum(f[name] for f, _ in results) / len(results) for name in results[0][0]}
+        self._log({"progress": progress} | facts)
+
+    def _log(self, facts: Facts) -> None:
+        rounded = {name: round(value, 5) for name, value in facts.items()}
+        with (self.folder / "log.jsonl").open("a") as lines:
+            lines.write(json.dumps(rounded | {"seconds": round(time.time() - self.started)}) + "\n")
+
+    def save(self, position: int) -> None:
+        """Remember the position and write a checkpoint in one move."""
+        self.position = position
+        state = {
+            "model": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "extra": {name: value.data for name, value in self.extra.items()},
+            "position": position,
+        }
+        torch.save(state, self.checkpoint.with_suffix(".part"))
+        self.checkpoint.with_suffix(".part").rename(self.checkpoint)
