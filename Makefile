@@ -27,6 +27,9 @@ bench-quality: .venv-bench/done ## measure ranking quality on judged collections
 docs: .venv-docs/done ## build the documentation into site/; a broken link fails
 	.venv-docs/bin/mkdocs build --strict
 
+outputs: .venv-test/done ## run the examples of README and docs and write down what they print
+	.venv-test/bin/python docs/refresh_outputs.py
+
 clean: ## delete the environments and everything built
 	rm -rf .venv-* build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -39,4 +42,4 @@ clean: ## delete the environments and everything built
 	$(@D)/bin/python -m pip install --quiet --editable ".[all]" --group $*
 	touch $@
 
-.PHONY: help demo test lint type bench bench-quality docs clean
+.PHONY: help demo test lint type bench bench-quality docs outputs clean

@@ -91,3 +91,17 @@ def test_batch_mates_do_not_change_its_rows(encoder: ColbertEncoder) -> None:
     together = encoder.encode_documents([*DOCUMENTS, "short", "word " * 400])
     for text, rows in zip(DOCUMENTS, together, strict=False):
         np.testing.assert_array_equal(encoder.encode_documents([text])[0], rows)
+
+
+def test_it_gives_probabilities_at_every_size_it_was_trained_for(encoder: ColbertEncoder) -> None:
+    """An answer is likelier than not, another topic is not, and the ranking stays that of the plain score."""
+    dims = encoder.config.matryoshka_dims
+    assert dims == (96, 64, 48)
+    texts = [*DOCUMENTS, "Opening hours are 9 to 17 on weekdays."]
+    for dim in dims:
+        ranking = Reranker.from_pretrained(score="probability", truncate_dim=dim).rank(QUERY, texts)
+        plain = Reranker.from_pretrained(truncate_dim=dim).rank(QUERY, texts)
+        assert [document.index for document in ranking] == [document.index for document in plain]
+        found = {document.index: document.score for document in ranking}
+        assert found[1] > 0.5 > found[4]
+        assert all(0 <= probability <= 1 for probability in found.values())

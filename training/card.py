@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibrate import STRENGTH
+from distil import RowRecipe
+from rank_distil import RankRecipe
+from rows import SHARD_PASSAGES
 from tokens import Layout
-from train import Recipe
 
 COLLECTIONS = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev", "average")
 
@@ -32,7 +34,9 @@ tags: [ColBERT, late-interaction, PyLate, onnx]
 A late-interaction (ColBERT) reranker for English in {megabytes:.1f} MB: 6 layers, 384 wide, {dim}-dimensional token embeddings, INT8.
 `model_int8.onnx` takes `input_ids` and `attention_mask` and returns unit-length `token_embeddings`; the projection is inside.
 `score(q, d) = sum_i max_j <q_i, d_j>` over all query rows and the document rows that are not punctuation.
-Markers `[unused0]` (queries) and `[unused1]` (documents) follow the start token; queries are not expanded.
+Markers `[unused0]` (queries) and `[unused1]` (documents) follow the start token; queries are not expanded. The first {smaller}
+numbers of a token embedding, scaled to unit length again, work too. `calibration.json` maps a score to the probability that the
+passage is relevant.
 
 ## How it was made
 {recipe}
@@ -53,7 +57,8 @@ do not depend on batch mates.
 ## Limits
 - English. At most 512 tokens; what exceeds `document_length` is not read.
 - A general model of modest size: measure it on your own queries before you rely on it.
-- Scores compare documents for one query; they are not probabilities and do not compare across queries.
+- Raw scores compare documents for one query, not across queries; the probabilities were fitted on candidates of which one in
+  ten to thirty is relevant, and shift where yours are richer or poorer.
 - It inherits the biases of its web training text.
 
 ## Training data and licences
@@ -62,42 +67,44 @@ do not depend on batch mates.
 The model is under the Apache License 2.0 (`LICENSE`); `NOTICE` names where the weights came from.
 """
 
-UNTRAINED = """\
-The weights are those of sentence-transformers/all-MiniLM-L6-v2. The projection is the principal components of its token states on
-Wikipedia paragraphs, questions and medical answers, centred and partly whitened; nothing was trained."""
-
-TRAINED = """\
-1. The weights of sentence-transformers/all-MiniLM-L6-v2, and as the first projection the principal components of its token states on
-   Wikipedia paragraphs, questions and medical answers, centred and partly whitened (eigenvalue to the power of -0.25).
-2. {examples} queries with eight of BM25's candidates each: web questions, article titles with section headings, sentences cut out of
-   their paragraph, medical questions, WikiQA questions. Wikipedia paragraphs and relevant answers that share 13 words in a row
-   with a judged collection were left out.
-3. {steps} steps of eight queries: the softmax of MaxSim over the candidates learns the scores of the cross-encoder
-   cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself trained on MS MARCO) at temperature {temperature:g}, mixed half and half
-   with the known relevant document where there is one. The embeddings and the lowest {frozen} layers were not trained.
-4. Of the start, the end and averages of their weights, the best on development queries ships (share of the end: {share:g}).
-   Development nDCG@10 x 100 by share: {selection}.
+RECIPE = """\
+1. The weights of sentence-transformers/all-MiniLM-L6-v2, and a projection that fits its token states to the teacher's token
+   embeddings by least squares.
+2. Row distillation: {epochs} passes over {passages} passages of up to 300 tokens, half of them Wikipedia's, a tenth medical answers
+   and the rest scientific, technical and computing text, each with a query (a heading, one or more sentences, a web question). Every
+   token embedding learns the one of answerdotai/answerai-colbert-small-v1 (Apache-2.0, 12 layers), and so do all similarities between
+   query and document rows and their maxima, at each dimension that ships. The teacher's space was turned first so that its
+   leading dimensions carry most.
+3. Ranking distillation: {examples} queries with eight of BM25's candidates each (web questions, headings, sentences, medical
+   questions, WikiQA questions). The softmax of MaxSim learns the scores of cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself
+   trained on MS MARCO) at temperature {temperature:g}, mixed half and half with the known relevant document where there is one, while rows
+   stay near the first teacher's.
+4. Of the end of 2, the end of 3 and the average of their weights, the best on development queries ships.
+   Development nDCG@10 x 100 by the share of 3: {selection}.
 5. INT8: weights with a scale per output column, activations quantised per run, inputs of the feed-forward products smoothed
-   (SmoothQuant, strength {strength:g}); vocabulary embeddings with a scale per row."""
+   (SmoothQuant, strength {strength:g}); vocabulary embeddings with a scale per row.
+
+Passages that share 13 words in a row with a judged collection were left out. The vocabulary embeddings were not trained."""
 
 DATA = """\
 - Starting weights: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0; its own card names its training data.
 - Wikipedia paragraphs (a snapshot of 2019 or older), CC-BY-SA.
 - Natural Questions, questions only (NQ-open dev and EfficientQA), CC-BY-SA-3.0.
 - MedQuAD, github.com/abachaa/MedQuAD, CC-BY-4.0.
-- WikiQA train, Microsoft Research data licence."""
+- WikiQA train, Microsoft Research data licence.
+- Manuals, docstrings, definitions and functions of about a hundred open-source packages; `training/TEXT.md` in the source
+  repository names each with its licence."""
 
 
-def training_text(share: float, selection: dict[str, dict[str, float]]) -> str:
+def recipe_text(selection: dict[str, dict[str, float]]) -> str:
     """Describe the training in the numbers that were used."""
-    recipe = Recipe()
+    rows, ranks = RowRecipe(), RankRecipe()
     scores = ", ".join(f"{name} {row['mean']:.1f}" for name, row in sorted(selection.items()))
-    return TRAINED.format(
-        examples=recipe.steps * recipe.queries_per_step,
-        steps=recipe.steps,
-        temperature=recipe.teacher_temperature,
-        frozen=recipe.frozen_layers,
-        share=share,
+    return RECIPE.format(
+        epochs=rows.epochs,
+        passages=rows.shards * SHARD_PASSAGES,
+        examples=ranks.examples,
+        temperature=ranks.teacher_temperature,
         selection=scores,
         strength=STRENGTH,
     )
@@ -107,15 +114,16 @@ def write_card(
     folder: Path,
     export: dict[str, float],
     table: dict[str, dict[str, float]],
-    recipe: str,
+    selection: dict[str, dict[str, float]],
     layout: Layout,
-    dim: int,
+    dims: tuple[int, ...],
 ) -> None:
     """Write README.md into the bundle."""
     text = TEXT.format(
         megabytes=export["bytes"] / 1e6,
-        dim=dim,
-        recipe=recipe,
+        dim=max(dims),
+        smaller=" or ".join(str(dim) for dim in dims if dim < max(dims)),
+        recipe=recipe_text(selection),
         length=layout.document_length,
         table=judged_table(table),
         cosine_mean=export["cosine_mean"],

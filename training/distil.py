@@ -25,38 +25,61 @@ SCHEDULE = Schedule(learning_rate=3e-4, head_learning_rate=1e-3, warmup=0.02)
 class RowRecipe:
     """Every number of the run; on a GPU one part holds more tokens and there is one a step."""
 
-    shards: int = 14
+    shards: int = 12
+    first_shard: int = 0
     epochs: int = 2
     part_tokens: int = 2048
     parts: int = 2
     seed: int = 0
 
 
-def rotate_head(
-    teacher: ColbertModel, sample: Sequence[np.ndarray], mask_token: int, workers: int, place: Path
+def leading_turn(rows: np.ndarray) -> np.ndarray:
+    """Return the rotation after which the first dimensions carry most of ``rows``. *Shape:* ``(dim, dim)``."""
+    _, vectors = np.linalg.eigh(rows.T @ rows)
+    return vectors[:, ::-1].T
+
+
+def matching_turn(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the rotation of ``rows`` that comes nearest to ``wanted`` (orthogonal Procrustes). *Shape:* ``(dim, dim)``."""
+    left, _, right = np.linalg.svd(wanted.T @ rows)
+    turn: np.ndarray = left @ right
+    return turn
+
+
+def turn_teacher(
+    teacher: ColbertModel,
+    student: ColbertModel | None,
+    sample: Sequence[np.ndarray],
+    mask_token: int,
+    workers: int,
+    place: Path,
 ) -> None:
-    """Turn the teacher's space so that its first dimensions carry most; products of rows stay what they were.
+    """Turn the teacher's space towards a trained student's, or so that few dimensions carry most; products stay.
 
     The turn lies beside the cached rows, which are of no use without it.
     """
     if not place.exists():
         rows = np.concatenate(embed_all(teacher, sample, mask_token, workers)).astype(np.float64)
-        _, vectors = np.linalg.eigh(rows.T @ rows)
+        if student is None:
+            turn = leading_turn(rows)
+        else:
+            wanted = np.concatenate(embed_all(student, sample, mask_token, workers)).astype(np.float64)
+            turn = matching_turn(rows, wanted)
         place.parent.mkdir(parents=True, exist_ok=True)
-        np.save(place, vectors[:, ::-1].T.astype(np.float32))
-    turn = torch.from_numpy(np.load(place))
-    teacher.head.weight.copy_(turn @ teacher.head.weight)
-    teacher.head.bias.copy_(turn @ teacher.head.bias)
+        np.save(place, turn.astype(np.float32))
+    stored = torch.from_numpy(np.load(place)).to(teacher.head.weight.device)
+    teacher.head.weight.copy_(stored @ teacher.head.weight)
+    teacher.head.bias.copy_(stored @ teacher.head.bias)
 
 
 @torch.no_grad()
 def least_squares_head(student: ColbertModel, shard: Shard, mask_token: int) -> None:
     """Start the student's projection as the best linear map from its states to the teacher's rows."""
-    dim = student.head.in_features + 1
+    device, dim = student.head.weight.device, student.head.in_features + 1
     gram, cross = np.zeros((dim, dim)), np.zeros((dim, student.head.out_features))
     for text in shard.documents[:FIT_PASSAGES] + shard.queries[:FIT_PASSAGES]:
         ids, attended = padded([text.ids], mask_token)
-        states = student.states(ids, attended)[0].double().numpy()
+        states = student.states(ids.to(device), attended.to(device))[0].double().cpu().numpy()
         states = np.concatenate([states, np.ones((len(states), 1))], axis=1)
         gram += states.T @ states
         cross += states.T @ text.target.astype(np.float64)
@@ -90,19 +113,24 @@ def distilled(
     passages: Sequence[Passage],
     work: Path,
     recipe: RowRecipe,
+    *,
+    trained: bool = False,
+    stop_at: float | None = None,
 ) -> ColbertModel:
-    """Run or resume the distillation and return the student."""
-    if len(passages) < recipe.shards * SHARD_PASSAGES:
-        raise ValueError(f"{len(passages)} passages are too few for {recipe.shards} shards of {SHARD_PASSAGES}")
+    """Run or resume the distillation and return the student; ``trained`` says that the start is a student already."""
+    if len(passages) < (recipe.first_shard + recipe.shards) * SHARD_PASSAGES:
+        raise ValueError(f"{len(passages)} passages are too few for {recipe} of {SHARD_PASSAGES} each")
     sample = [np.array(ids) for ids in tokenizer.documents([made.text for made in passages[:FIT_PASSAGES]])]
-    rotate_head(teacher, sample, tokenizer.mask, recipe.parts, work / "rows" / "turn.npy")
+    student, turn = copy.deepcopy(start), work / "rows" / "turn.npy"
+    turn_teacher(teacher, student if trained else None, sample, tokenizer.mask, recipe.parts, turn)
 
     def shard_of(number: int) -> Shard:
-        return teacher_shard(number, passages, teacher, tokenizer, work / "rows", recipe.parts)
+        place = recipe.first_shard + number
+        return teacher_shard(place, passages, teacher, tokenizer, work / "rows", recipe.parts)
 
-    student = copy.deepcopy(start)
-    least_squares_head(student, shard_of(0), tokenizer.mask)
-    trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts)
+    if not trained:
+        least_squares_head(student, shard_of(0), tokenizer.mask)
+    trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts, stop_at=stop_at)
     while trainer.position < recipe.shards * recipe.epochs:
         visit(trainer, shard_of(trainer.position % recipe.shards), tokenizer, recipe)
         print(f"shard visits: {trainer.position} of {recipe.shards * recipe.epochs}", flush=True)

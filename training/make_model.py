@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from rank_distil import RankRecipe, rank_distilled
 from relevance import calibrate_relevance
 from row_loss import DIMS
 from select_model import best_average
+from shipped import load_shipped
 from source import fetch_source
 from tokens import ColbertTokenizer, Layout
 
@@ -46,6 +48,11 @@ def arguments() -> argparse.Namespace:
         "--work", type=Path, default=Path("work"), help="caches and checkpoints; run again to resume"
     )
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=float, help="stop after the next checkpoint; run again to go on")
+    parser.add_argument(
+        "--go-on", action="store_true", help="start from the shipped model; name a --first-shard of new text"
+    )
+    parser.add_argument("--first-shard", type=int, default=0, help="passages to begin with, in 2048s")
     parser.add_argument(
         "--passages-only", action="store_true", help="train on no text beyond --data, and download none"
     )
@@ -86,9 +93,19 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
     passages = read_passages(build_passages(options.data, more_text, options.work))
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
     start = load_encoder(source / "model.safetensors", DIM).to(device())
-    rows = distilled(start, teacher, tokenizer, passages, options.work, RowRecipe())
+    stop_at = time.time() + 60 * options.minutes if options.minutes else None
+    recipe = replace(RowRecipe(), first_shard=options.first_shard)
+    if device() != "cpu":
+        recipe = replace(recipe, parts=1, part_tokens=8192)
+    if options.go_on:
+        start = load_shipped(SHIPPED, start.words.weight.detach()).to(device())
+    rows = distilled(
+        start, teacher, tokenizer, passages, options.work, recipe, trained=options.go_on, stop_at=stop_at
+    )
     cross_encoder = options.teachers / "ms-marco-minilm-l12-int8"
-    ranked = rank_distilled(rows, teacher, tokenizer, train_set, cross_encoder, options.work, RankRecipe())
+    ranked = rank_distilled(
+        rows, teacher, tokenizer, train_set, cross_encoder, options.work, RankRecipe(), stop_at
+    )
     ranges = calibration_rows(train_set, tokenizer)
     model, selection = best_average(
         rows.cpu(), ranked.cpu(), tokenizer, ranges, dev, options.work, options.threads

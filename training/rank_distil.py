@@ -27,7 +27,7 @@ SCHEDULE = Schedule(learning_rate=5e-5, head_learning_rate=1e-4, warmup=0.05)
 class RankRecipe:
     """Every number of the run."""
 
-    examples: int = 1200
+    examples: int = 960
     queries_per_part: int = 4
     parts: int = 2
     part_tokens: int = 2048
@@ -82,22 +82,22 @@ def rank_distilled(
     cross_encoder: Path,
     work: Path,
     recipe: RankRecipe,
+    stop_at: float | None = None,
 ) -> ColbertModel:
     """Run or resume the stage and return the student."""
     chosen = random.Random(recipe.seed).sample(range(len(examples)), recipe.examples)
     scores = teacher_scores(examples, chosen, cross_encoder, work / "cross_encoder.npy")
     picked = [examples[i] for i in chosen]
     target = targets(picked, scores[chosen], recipe)
-    scale = torch.nn.Parameter(torch.tensor(0.5))
-    trainer = Trainer(
-        copy.deepcopy(start).train(), SCHEDULE, work / "rank", recipe.parts, extra={"scale": scale}
-    )
+    student = copy.deepcopy(start).train()
+    scale = torch.nn.Parameter(torch.tensor(0.5, device=student.head.weight.device))
+    trainer = Trainer(student, SCHEDULE, work / "rank", recipe.parts, extra={"scale": scale}, stop_at=stop_at)
     size = recipe.queries_per_part
 
     def part(first: int, rows: dict[str, Rows]) -> PartLoss:
         made = slice(first, first + size)
         batch = ranking_of(picked[made], target[made], rows, tokenizer, recipe.part_tokens)
-        return lambda: rank_loss(trainer.student, scale, batch)
+        return lambda: rank_loss(trainer.student, scale, batch.to(trainer.device))
 
     for step in range(trainer.position, recipe.steps):
         first = step * size * recipe.parts

@@ -23,6 +23,11 @@ class Ranking:
     places: list[list[int]]
     target: Tensor
 
+    def to(self, device: str) -> Ranking:
+        """Move to a device."""
+        parts = [part.to(device) for part in self.documents]
+        return Ranking(self.queries.to(device), parts, self.places, self.target.to(device))
+
 
 def maxsim(query_rows: Tensor, owner: Tensor, queries: int, documents: Tensor, scored: Tensor) -> Tensor:
     """Return every query's score of every document. *Shape:* ``(queries, documents)``."""
@@ -39,7 +44,9 @@ def rank_loss(model: ColbertModel, scale: Tensor, batch: Ranking) -> tuple[Tenso
     """Return the cross-entropy of the candidates' distribution plus the distance of all rows to the teacher's."""
     device = batch.target.device.type
     queries, width = batch.target.shape
-    owner = torch.arange(queries, device=batch.target.device).repeat_interleave(batch.queries.scored.sum(dim=1))
+    owner = torch.arange(queries, device=batch.target.device).repeat_interleave(
+        batch.queries.scored.sum(dim=1)
+    )
     with autocast(device):
         query_rows = model(batch.queries.ids, batch.queries.attended).float()
     rows = cosine_loss(query_rows, batch.queries.target, batch.queries.scored)

@@ -49,10 +49,12 @@ class Trainer:
         folder: Path,
         workers: int,
         extra: Mapping[str, nn.Parameter] | None = None,
+        stop_at: float | None = None,
     ) -> None:
         self.student, self.schedule, self.folder = student, schedule, folder
         self.device = next(student.parameters()).device.type
         self.extra = dict(extra or {})
+        self.stop_at = stop_at
         student.words.requires_grad_(requires_grad=False)
         named = [(n, p) for n, p in student.named_parameters() if p.requires_grad]
         body = [value for name, value in named if not name.startswith("head")]
@@ -102,7 +104,7 @@ class Trainer:
             lines.write(json.dumps(rounded | {"seconds": round(time.time() - self.started)}) + "\n")
 
     def save(self, position: int) -> None:
-        """Remember the position and write a checkpoint in one move."""
+        """Remember the position and write a checkpoint in one move; end the program when its time is over."""
         self.position = position
         state = {
             "model": self.student.state_dict(),
@@ -112,3 +114,5 @@ class Trainer:
         }
         torch.save(state, self.checkpoint.with_suffix(".part"))
         self.checkpoint.with_suffix(".part").rename(self.checkpoint)
+        if self.stop_at is not None and time.time() > self.stop_at:
+            raise SystemExit(f"time is over at {self.folder.name} {position}; run again to go on")

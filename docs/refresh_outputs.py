@@ -1,0 +1,43 @@
+"""Run the Python blocks of README and docs and write what they print into the text blocks after them: ``make outputs``."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from contextlib import redirect_stdout
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.md"))]
+BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def refreshed(page: Path) -> str:
+    """Return the page with every text block that follows a Python block replaced by that block's output."""
+    text = page.read_text(encoding="utf-8")
+    names: dict[str, object] = {"__name__": f"page_{page.stem}"}
+    pieces, end, printed = [], 0, None
+    for block in BLOCK.finditer(text):
+        if block["language"] == "python":
+            output = io.StringIO()
+            with redirect_stdout(output):
+                exec(compile(block["body"], str(page), "exec"), names)
+            printed = output.getvalue()
+        elif block["language"] == "text" and printed is not None:
+            pieces += [text[end : block.start("body")], printed.strip() + "\n"]
+            end, printed = block.end("body"), None
+    return "".join([*pieces, text[end:]])
+
+
+def main() -> None:
+    """Refresh every page whose output changed."""
+    os.chdir(ROOT)
+    for page in PAGES:
+        if (text := refreshed(page)) != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
+            print(f"refreshed {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The shipped model read back as weights to train on from: what an INT8 file still knows is nearly all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from bundle import INT8_FILE
+from model import ColbertModel
+from onnx import numpy_helper
+
+
+def read_weight(stored: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Return a product's matrix, with rounding and smoothing undone. *Shape:* ``(out, in)``."""
+    weight = stored[f"{name}.weight"].T.astype(np.float32)
+    if f"{name}.scale" in stored:
+        weight = weight * stored[f"{name}.scale"][:, None]
+    smooth = stored.get(f"{name}.smooth")
+    return weight if smooth is None else weight * smooth
+
+
+def load_shipped(folder: Path, words: torch.Tensor) -> ColbertModel:
+    """Load the INT8 file of a bundle; the vocabulary embeddings were never trained and come from their source."""
+    graph = onnx.load(folder / INT8_FILE).graph
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    model = ColbertModel(stored["head.bias"].shape[0])
+    state = {}
+    for name, value in model.state_dict().items():
+        owner, part = name.rsplit(".", 1)
+        if name == "words.weight":
+            state[name] = words
+        elif name == "positions.weight":
+            state[name] = torch.tensor(stored["positions"].astype(np.float32) * stored["positions_scale"])
+        elif part == "weight" and value.ndim == 2:
+            state[name] = torch.tensor(read_weight(stored, owner))
+        else:
+            state[name] = torch.tensor(stored[name])
+    model.load_state_dict(state)
+    return model
