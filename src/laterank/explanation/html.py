@@ -58,7 +58,7 @@ def explanation_body(explanation: Explanation) -> str:
 
 def _query(explanation: Explanation) -> str:
     rows = list(enumerate(explanation.matches))
-    own = "".join(_button(explanation, row) for row, match in rows if match.query.role != "expansion")
+    own = _words(explanation, [row for row, match in rows if match.query.role != "expansion"])
     expansion = [(row, match) for row, match in rows if match.query.role == "expansion"]
     more = ""
     if expansion:
@@ -76,6 +76,20 @@ def _query(explanation: Explanation) -> str:
     )
 
 
+def _words(explanation: Explanation, rows: list[int]) -> str:
+    """Return query tokens, those of one word side by side."""
+    words: list[list[int]] = []
+    for row in rows:
+        token = explanation.matches[row].query
+        if words and _continues(explanation.matches[words[-1][-1]].query, token):
+            words[-1].append(row)
+        else:
+            words.append([row])
+    return "".join(
+        f'<span class="lr-word">{"".join(_button(explanation, row) for row in word)}</span>' for word in words
+    )
+
+
 def _button(explanation: Explanation, row: int) -> str:
     """Return a query token; what it met is inside, shown at the foot of the query while it is pointed at or focused."""
     match = explanation.matches[row]
@@ -83,15 +97,13 @@ def _button(explanation: Explanation, row: int) -> str:
     classes = ["lr-q", f"lr-near-{_nearness(match.similarity)}"]
     if match.query.role != "text":
         classes.append("lr-added")
-    elif row and _continues(explanation.matches[row - 1].query, match.query):
-        classes.append("lr-joined")
     numbers = f"similarity {match.similarity:.2f}, {percent(match.share)} of the score"
     name = f"{plain_name(match.query, query)} met {plain_name(match.document, document)}, {numbers}"
     return (
         f'<button type="button" class="{" ".join(classes)}" data-q="{row}" aria-label="{name}">'
         f"{name_of(match.query, query)}<small>{match.similarity:.2f}</small>"
         f'<span class="lr-tip" aria-hidden="true"><b>{name_of(match.query, query)}</b> met '
-        f"<b>{name_of(match.document, document)}</b><br>{numbers}</span></button>\n"
+        f"<b>{name_of(match.document, document)}</b>: {numbers}</span></button>\n"
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from laterank.explanation.html import explanation_body
 from laterank.explanation.markup import escaped, name_of, page, pairing_rules, style_element
-from laterank.explanation.ranking_text import movement
+from laterank.explanation.ranking_text import BRACKETS, movement
 from laterank.explanation.wording import one_line, shortened
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ def ranking_fragment(ranking: RankingExplanation) -> str:
     parts = [
         '<section class="laterank" aria-label="Explanation of a ranking">',
         style,
-        f'<p class="lr-question" dir="auto">{escaped(ranking.query)}</p>',
+        f'<p class="lr-question" role="heading" aria-level="2" dir="auto">{escaped(ranking.query)}</p>',
         f'<p class="lr-note">{escaped(ranking.model)} · {ranking.documents:,} documents · score: {ranking.scale}</p>',
         _sides(shown, len(ranking.places)) if shown else '<p class="lr-note">There are no documents.</p>',
+        f'<p class="lr-note">{BRACKETS}</p>' if shown else "",
         *(_card(place) for place in ranking.places),
     ]
     if ranking.dropped:
-        parts.append('<p class="lr-label" style="margin-top:1.25rem">No longer among the first</p>')
+        parts.append('<p class="lr-label lr-gap">No longer among the first</p>')
         parts += [_card(place) for place in ranking.dropped]
     return "\n".join([*parts, "</section>"])
 
@@ -66,15 +67,14 @@ def _sides(shown: tuple[Place, ...], kept: int) -> str:
 
 
 def _side_item(place: Place, number: int, rank: int, *, out: bool = False) -> str:
-    text = escaped(shortened_line(place))
+    text = escaped(_start(place))
     return (
         f'<li data-p="{number}"{" class=lr-out" if out else ""} title="{text}">'
         f'<span class="lr-rank">{rank}</span> <bdi>{text}</bdi></li>'
     )
 
 
-def shortened_line(place: Place) -> str:
-    """Return the start of a document."""
+def _start(place: Place) -> str:
     text = one_line(place.explanation.document) or "(blank)"
     return text if len(text) <= LINE else f"{text[:LINE]}…"
 

@@ -11,8 +11,9 @@ from laterank.explanation.wording import one_line
 if TYPE_CHECKING:
     from laterank.explanation.ranking import Place, RankingExplanation, Reason
 
-__all__ = ["movement", "ranking_text"]
+__all__ = ["BRACKETS", "movement", "ranking_text"]
 
+BRACKETS = "In brackets: how far a similarity is above or below the average of the documents shown."
 INDENT = 26
 """Columns before a document."""
 
@@ -25,10 +26,14 @@ def ranking_text(ranking: RankingExplanation, *, color: bool | None, width: int 
     lines.append(style.dim("after  before  moved  score  document"))
     for place in ranking.places:
         lines += _lines(place, style, columns)
+    if not ranking.places:
+        lines.append("There are no documents.")
     if ranking.dropped:
         lines += ["", style.dim("no longer among them")]
         for place in ranking.dropped:
             lines += _lines(place, style, columns)
+    if ranking.places:
+        lines += ["", *(style.dim(line) for line in wrapped(BRACKETS, columns))]
     return "\n".join(line.rstrip() for line in lines)
 
 

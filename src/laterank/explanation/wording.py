@@ -36,13 +36,16 @@ def one_line(text: str) -> str:
 
 
 def label(token: Token, text: str) -> tuple[str, str | None]:
-    """Return what to call a token, and the name of its role where it is none of the caller's words."""
+    """Return what to call a token, and the name of its role where it is none of the caller's words.
+
+    A part of a word has a hyphen where the word goes on.
+    """
     characters = one_line(token.of(text))
-    if token.role == "text" and characters:
-        return shortened(characters), None
-    return shortened(one_line(token.text)) or "(blank)", ROLE_NAMES[
-        token.role
-    ] if token.role != "text" else "blank"
+    if characters and token.start is not None and token.end is not None:
+        before = "-" if _goes_on(text, token.start) else ""
+        after = "-" if _goes_on(text, token.end) else ""
+        return f"{before}{shortened(characters)}{after}", None
+    return shortened(one_line(token.text)) or "(blank)", ROLE_NAMES[token.role]
 
 
 def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
