@@ -55,12 +55,12 @@ class Chromium:
         self.cdp("Emulation.setDeviceMetricsOverride", **size)
         self._post("/url", {"url": path.resolve().as_uri()})
 
-    def dark(self, on: bool) -> None:
+    def dark(self, *, on: bool) -> None:
         """Prefer a dark scheme, or a light one."""
         value = "dark" if on else "light"
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}])
 
-    def grey(self, on: bool) -> None:
+    def grey(self, *, on: bool) -> None:
         """Show no hues."""
         self.cdp("Emulation.setEmulatedVisionDeficiency", type="achromatopsia" if on else "none")
 

@@ -87,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def light(browser: Chromium) -> None:
     """Begin each test in the light."""
-    browser.dark(False)
+    browser.dark(on=False)
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -114,7 +114,7 @@ def test_injected_markup_is_text(browser: Chromium, folder: Path, page: str) -> 
 @pytest.mark.parametrize("dark", [False, True])
 def test_pointing_at_a_token_shows_its_partner(browser: Chromium, folder: Path, dark: bool) -> None:
     """In the passage, and in words under the query; nothing is shown before."""
-    browser.dark(dark)
+    browser.dark(on=dark)
     browser.open(folder / "one.html", width=1280)
     assert browser.run(SHOWN, INK[dark]) == []
     assert browser.run(TIPS) == []
@@ -181,7 +181,7 @@ def test_cards_open_by_keyboard(browser: Chromium, folder: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_all_text_has_the_contrast_of_wcag_aa(browser: Chromium, folder: Path, page: str, dark: bool) -> None:
     """As the browser computes the colours, with a token pointed at and everything opened."""
-    browser.dark(dark)
+    browser.dark(on=dark)
     browser.open(folder / f"{page}.html", width=1280)
     browser.run("document.querySelectorAll('details').forEach(one => one.open = true)")
     browser.hover('[data-q="1"]')

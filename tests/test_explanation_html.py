@@ -182,6 +182,12 @@ def test_the_unread_end_is_told_apart(tiny_reranker: Reranker) -> None:
     assert Checker(page).text.count("planet") < 120
 
 
+def test_a_query_runs_in_its_own_direction(reranker: Reranker) -> None:
+    """Though the start token's name is Latin."""
+    assert '<div class="lr-tokens" dir="rtl">' in reranker.explain("(ما هو?)", "a").to_html()
+    assert '<div class="lr-tokens" dir="ltr">' in reranker.explain("12 what ما", "a").to_html()
+
+
 def test_tokens_that_share_characters_share_a_cell() -> None:
     """Bytes of one emoji, or a blank that a vocabulary made up."""
     tokens = [

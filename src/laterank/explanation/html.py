@@ -15,7 +15,7 @@ from laterank.explanation.markup import (
     style_element,
 )
 from laterank.explanation.passage import cells
-from laterank.explanation.wording import one_line, percent, reading_note, score_note, shortened
+from laterank.explanation.wording import direction, one_line, percent, reading_note, score_note, shortened
 
 if TYPE_CHECKING:
     from laterank.explanation.alignment import Match
@@ -71,7 +71,7 @@ def _query(explanation: Explanation) -> str:
     note = reading_note(explanation.query_reading, "query")
     note = f'<p class="lr-note">{note}</p>' if note else ""
     return (
-        f'<div class="lr-query"><p class="lr-label">Query</p><div class="lr-tokens" dir="auto">{own}</div>{more}{note}'
+        f'<div class="lr-query"><p class="lr-label">Query</p><div class="lr-tokens" dir="{direction(explanation.query)}">{own}</div>{more}{note}'
         f'<p class="lr-hint">{HINT}</p></div>'
     )
 
@@ -174,7 +174,8 @@ def _unread(explanation: Explanation) -> str:
         return ""
     rest = explanation.document[reading.characters_read :]
     more = "…" if len(rest) > UNREAD_SHOWN else ""
-    return f'<p class="lr-unread" dir="auto"><b>{note}</b> Not read: {escaped(rest[:UNREAD_SHOWN])}{more}</p>'
+    rest = f"<bdi>{escaped(rest[:UNREAD_SHOWN])}{more}</bdi>"
+    return f'<p class="lr-unread"><b>{note}</b> Not read: {rest}</p>'
 
 
 # --- every row ----------------------------------------------------------------------------------------------------

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from unicodedata import category, east_asian_width
+from unicodedata import bidirectional, category, east_asian_width
 
 from laterank.encoding.reading import Reading, Token
 
 if TYPE_CHECKING:
     from laterank.explanation.single import Explanation
 
-__all__ = ["displayable", "label", "one_line", "percent", "reading_note", "score_note", "shortened"]
+__all__ = [
+    "direction",
+    "displayable",
+    "label",
+    "one_line",
+    "percent",
+    "reading_note",
+    "score_note",
+    "shortened",
+]
 
 ROLE_NAMES = {
     "start": "start token",
@@ -22,7 +31,7 @@ ROLE_NAMES = {
 }
 DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Invisible characters that turn the direction of what follows, beyond the text that they are in."""
-LONGEST_LABEL = 40
+LONGEST_LABEL = 24
 
 
 def displayable(text: str) -> str:
@@ -46,6 +55,12 @@ def label(token: Token, text: str) -> tuple[str, str | None]:
         after = "-" if _goes_on(text, token.end) else ""
         return f"{before}{shortened(characters)}{after}", None
     return shortened(one_line(token.text)) or "(blank)", ROLE_NAMES[token.role]
+
+
+def direction(text: str) -> str:
+    """Return ``rtl`` for a text whose first letter is of a script that runs from right to left, else ``ltr``."""
+    strong = (kind for kind in map(bidirectional, text) if kind in ("L", "R", "AL"))
+    return "rtl" if next(strong, "L") != "L" else "ltr"
 
 
 def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
