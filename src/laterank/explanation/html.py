@@ -102,7 +102,7 @@ def _button(explanation: Explanation, row: int) -> str:
     return (
         f'<button type="button" class="{" ".join(classes)}" data-q="{row}" aria-label="{name}">'
         f"{name_of(match.query, query)}<small>{match.similarity:.2f}</small>"
-        f'<span class="lr-tip" aria-hidden="true"><b>{name_of(match.query, query)}</b> met '
+        f'<span class="lr-tip" dir="ltr" aria-hidden="true"><b>{name_of(match.query, query)}</b> met '
         f"<b>{name_of(match.document, document)}</b>: {numbers}</span></button>\n"
     )
 
