@@ -76,8 +76,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "long": model.explain(QUERY, DOCUMENTS[6]).to_html(),
         "ranking": model.explain_ranking(QUERY, DOCUMENTS, top_n=3).to_html(),
         "notebook": "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        "<link rel=icon href='data:,'>"
-        + "".join(found._repr_html_() for found in (mars, model.explain(QUERY, DOCUMENTS[0]), mars)),
+        "<link rel=icon href='data:,'><style>.output.output ol, .output.output p { padding-left: 2em }"
+        ".output tr:nth-child(odd), .output tr:hover { background: #222222 }</style><div class=output>"
+        + "".join(found._repr_html_() for found in (mars, model.explain(QUERY, DOCUMENTS[0]), mars))
+        + "</div>",
     }
     for name, page in found.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
