@@ -21,8 +21,9 @@ LAYERS = (
     {"scoring", "model"},
     {"encoding"},
     {"cache", "scale"},
+    {"explanation"},
     {"reranker"},
-    {"explanation", "adapter"},
+    {"adapter"},
     {"langchain", "llama_index", "cli"},
 )
 """A file imports only from the layers before its own; within a layer, nothing from its neighbours."""

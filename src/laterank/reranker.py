@@ -27,6 +27,9 @@ from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.protocol import Encoder
 from laterank.encoding.session import Provider
 from laterank.errors import CacheError, InputError, InputTypeError
+from laterank.explanation.explain import explain_documents
+from laterank.explanation.ranking import RankingExplanation, explained_ranking
+from laterank.explanation.single import Explanation
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
 from laterank.scale import Scale, ScoreKind
@@ -231,6 +234,44 @@ class Reranker:
             scores = self._scale.scores(sums, query_rows=len(query), query_tokens=tokens)
             rankings[position] = _best(sums, scores, top_n=top_n, score_threshold=score_threshold)
         return rankings
+
+    def explain(self, query: str, document: str) -> Explanation:
+        """Say which token of the document each token of the query met, and what it adds to the score.
+
+        Args:
+            query: The question.
+            document: One candidate; its score is the one that ``rank`` gives it.
+
+        Raises:
+            InputError: If the query is blank, or the encoder cannot tell its tokens.
+            InputTypeError: If either is no string.
+        """
+        check_query(query, "query")
+        check_texts([document], "documents")
+        return self._explained(query, [document])[0]
+
+    def explain_ranking(self, query: str, documents: Sequence[str], *, top_n: int = 10) -> RankingExplanation:
+        """Say which documents moved, by how much, and why.
+
+        Args:
+            query: The question.
+            documents: The candidates in the order that the first stage gave them.
+            top_n: How many of the best to show; those that were among as many before are shown, too.
+
+        Raises:
+            InputError: If the query is blank, ``top_n`` is less than 1, or the encoder cannot tell its tokens.
+            InputTypeError: If the query or a document is no string, naming its position.
+        """
+        most = checked_top_n(top_n) or len(documents)
+        order = [place.index for place in self.rank(query, documents)]
+        shown = list(dict.fromkeys([*order[:most], *range(min(most, len(documents)))]))
+        found = self._explained(query, [documents[index] for index in shown])
+        explained = dict(zip(shown, found, strict=True))
+        return explained_ranking(query, order, explained, model=self.name, scale=self.score, top_n=most)
+
+    def _explained(self, query: str, documents: Sequence[str]) -> list[Explanation]:
+        encoder, rows = self.encoder, self._document_rows
+        return explain_documents(query, documents, encoder=encoder, scale=self._scale, document_rows=rows)
 
     def load(self) -> None:
         """Load the network now instead of at the first call, so that a service starts slowly rather than answers slowly.

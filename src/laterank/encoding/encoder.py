@@ -17,6 +17,7 @@ from laterank.checks import check_texts
 from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
 from laterank.encoding.lazy import lazy
 from laterank.encoding.projection import Projection, choose_projection, load_projection
+from laterank.encoding.reading import Reading
 from laterank.encoding.session import OnnxSession, Provider, usable_cpus
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
 from laterank.encoding.truncation import check_truncate_dim
@@ -220,6 +221,23 @@ class ColbertEncoder:
         """Return how many rows each query has of its own: special tokens and marker included, expansion left out."""
         tokens = self._tokenizer.queries(check_texts(texts, "queries"))
         return [int(query.scored[: len(query) - query.expanded].sum()) for query in tokens]
+
+    def read_query(self, text: str) -> Reading:
+        """Return the token behind each row that ``encode_queries`` gives of a text, with its place in it."""
+        check_texts([text], "queries")
+        return self._tokenizer.read_query(text)
+
+    def read_document(self, text: str) -> Reading:
+        """Return the token behind each row that ``encode_documents`` gives of a text, with its place in it.
+
+        Examples:
+            >>> from laterank import ColbertEncoder
+            >>> reading = ColbertEncoder.from_pretrained().read_document("Mars is red.")
+            >>> [(token.role, token.text, token.start, token.end) for token in reading.tokens]
+            [('start', '[CLS]', None, None), ('marker', '[unused1]', None, None), ('text', 'mars', 0, 4), ('text', 'is', 5, 7), ('text', 'red', 8, 11), ('end', '[SEP]', None, None)]
+        """
+        check_texts([text], "documents")
+        return self._tokenizer.read_document(text)
 
     def calibration(self) -> Calibration:
         """Return the map from this model's scores to probabilities of relevance, which ``score="probability"`` applies.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from laterank.encoding.reading import Origins, Reading, Token, own_tokens
 from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig
 from laterank.model.dialects import read_json
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 __all__ = ["ColbertTokenizer", "Tokens"]
 
@@ -72,7 +73,7 @@ class ColbertTokenizer:
         self._query_head = _with_marker(before, self._marker_id("query"))
         self._document_head = _with_marker(before, self._marker_id("document"))
         self._tail = after
-        self._has_start_token = len(before) > 0
+        self._start = before
         self._expansion_id = self._find_expansion_id()
         self._skiplist = np.array(sorted(self._find_skiplist()), dtype=np.int64)
 
@@ -82,61 +83,94 @@ class ColbertTokenizer:
         ``[CLS] [Q] tokens [SEP] [MASK] ... [MASK]`` (ColBERT, arXiv 2004.12832, section 3.2): the mask tokens that
         fill a query up to ``query_length`` are scored like its own words.
         """
+        prompt, longest = self._config.query_prompt, self._longest_query()
+        pieces = self._truncated(texts, prompt=prompt, head=self._query_head, longest=longest)
+        return [self._expanded(ids, cut=cut) for ids, cut in pieces]
+
+    def documents(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise documents: ``[CLS] [D] tokens [SEP]``, at most ``document_length``, punctuation unscored."""
+        prompt, longest = self._config.document_prompt, self._config.document_length
+        pieces = self._truncated(texts, prompt=prompt, head=self._document_head, longest=longest)
+        return [
+            Tokens(ids, np.ones(len(ids), dtype=bool), self._document_mask(ids), truncated=cut)
+            for ids, cut in pieces
+        ]
+
+    def read_query(self, text: str) -> Reading:
+        """Tokenise a query and find each scored token in the caller's string."""
+        [tokens] = self.queries([text])
+        return self._reading(text, tokens, "query", self._query_head)
+
+    def read_document(self, text: str) -> Reading:
+        """Tokenise a document and find each scored token in the caller's string."""
+        [tokens] = self.documents([text])
+        return self._reading(text, tokens, "document", self._document_head)
+
+    # --- text to ids --------------------------------------------------------------------------------------------------
+
+    def _longest_query(self) -> int | None:
         config = self._config
         longest = (
             config.query_length
             if config.query_expansion != "min"
             else config.max_query_length or config.max_length
         )
-        if longest is not None:
-            longest = max(longest, config.query_length)
-        prompted = [config.query_prompt + text for text in texts]
-        return [
-            self._expanded(ids, cut=cut)
-            for ids, cut in self._truncated(prompted, head=self._query_head, longest=longest)
-        ]
+        return None if longest is None else max(longest, config.query_length)
 
-    def documents(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokenise documents: ``[CLS] [D] tokens [SEP]``, at most ``document_length``, punctuation unscored."""
-        prompted = [self._config.document_prompt + text for text in texts]
-        pieces = self._truncated(prompted, head=self._document_head, longest=self._config.document_length)
-        return [
-            Tokens(ids, np.ones(len(ids), dtype=bool), self._document_mask(ids), truncated=cut)
-            for ids, cut in pieces
-        ]
-
-    # --- text to ids --------------------------------------------------------------------------------------------------
-
-    def _truncated(self, texts: Sequence[str], *, head: Ids, longest: int | None) -> list[tuple[Ids, bool]]:
+    def _truncated(
+        self, texts: Sequence[str], *, prompt: str, head: Ids, longest: int | None
+    ) -> list[tuple[Ids, bool]]:
         """Tokenise, cutting the text's own tokens so that marker and separator stay."""
         room = None if longest is None else longest - len(head) - len(self._tail)
+        seen = [self._origins(text, prompt).seen for text in texts]
         result = []
-        for pieces in self._pieces(texts, room):
+        for encoding in self._encodings(seen, room, self._tokenizer.encode_batch_fast):
+            pieces = encoding.ids
             kept = np.array(pieces[:room], dtype=np.int64)
             result.append((np.concatenate([head, kept, self._tail]), len(kept) < len(pieces)))
         return result
 
-    def _pieces(self, texts: Sequence[str], room: int | None) -> list[list[int]]:
-        """Return each text's token ids without special tokens; of a huge text, more than ``room`` of them but not all."""
-        if self._config.strip_text:
-            texts = [text.strip() for text in texts]
-        if self._config.do_lower_case:
-            texts = [text.lower() for text in texts]
-        texts = [_mended(text) for text in texts]
+    def _origins(self, text: str, prompt: str) -> Origins:
+        strip, lower = self._config.strip_text, self._config.do_lower_case
+        return Origins(text, prompt=prompt, strip=strip, lower=lower)
+
+    def _encodings(
+        self, texts: Sequence[str], room: int | None, encode: Callable[..., list[Encoding]]
+    ) -> list[Encoding]:
+        """Return each text's tokens without special ones; of a huge text, more than ``room`` of them but not all."""
         most = None if room is None else room * CHARACTERS_PER_TOKEN
         heads = [_head(text, most) for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(heads, add_special_tokens=False)
-        pieces: list[list[int]] = [encoding.ids for encoding in encodings]
-        for index, text in enumerate(texts):
-            pieces[index] = self._enough(text, heads[index], pieces[index], room)
-        return pieces
+        encodings = encode(heads, add_special_tokens=False)
+        for index, (text, head) in enumerate(zip(texts, heads, strict=True)):
+            # more of a huge text whose tokens are few and long, until they are enough or it ends
+            while room is not None and len(head) < len(text) and len(encodings[index]) < 2 * room:
+                head = _head(text, 8 * len(head))
+                [encodings[index]] = encode([head], add_special_tokens=False)
+        return encodings
 
-    def _enough(self, text: str, head: str, pieces: list[int], room: int | None) -> list[int]:
-        """Look at more of a huge text whose tokens are few and long, until they are enough or it ends."""
-        while room is not None and len(head) < len(text) and len(pieces) < 2 * room:
-            head = _head(text, 8 * len(head))
-            pieces = self._tokenizer.encode(head, add_special_tokens=False).ids
-        return pieces
+    def _reading(self, text: str, tokens: Tokens, side: str, head: Ids) -> Reading:
+        """Find each scored token in the caller's string; the same encoding as before, this time with its offsets."""
+        own = len(tokens) - tokens.expanded - len(head) - len(self._tail)
+        origins = self._origins(text, getattr(self._config, f"{side}_prompt"))
+        room = own if tokens.truncated else None
+        [encoding] = self._encodings([origins.seen], room, self._tokenizer.encode_batch)
+        names = [self._name(token) for token in tokens.ids]
+        start, end = len(self._start), len(head) + own
+        marker = getattr(self._config, f"{side}_prefix")
+        found = list(own_tokens(names[len(head) : end], encoding.offsets[:own], origins, text))
+        everything = [
+            *(Token(name, "start") for name in names[:start]),
+            *(Token(marker or name, "marker") for name in names[start : len(head)]),
+            *found,
+            *(Token(name, "end") for name in names[end : end + len(self._tail)]),
+            *(Token(name, "expansion") for name in names[end + len(self._tail) :]),
+        ]
+        scored = tuple(token for token, scored in zip(everything, tokens.scored, strict=True) if scored)
+        read = max((token.end or 0 for token in found), default=0) if tokens.truncated else len(text)
+        return Reading(scored, tokens.truncated, len(tokens), len(text), read)
+
+    def _name(self, token: int) -> str:
+        return self._tokenizer.id_to_token(int(token)) or ""
 
     def _expanded(self, ids: Ids, *, cut: bool) -> Tokens:
         missing = max(0, self._config.query_length - len(ids)) if self._expansion_id is not None else 0
@@ -160,7 +194,7 @@ class ColbertTokenizer:
         return scored
 
     def _drop_start(self, scored: Mask) -> None:
-        if self._config.drop_start_token and self._has_start_token:
+        if self._config.drop_start_token and len(self._start):
             scored[0] = False
 
     # --- looking tokens up --------------------------------------------------------------------------------------------
@@ -261,15 +295,6 @@ def _mask_token(folder: Path) -> str | None:
 
 def _with_marker(before: Ids, marker: int | None) -> Ids:
     return before if marker is None else np.append(before, marker)
-
-
-def _mended(text: str) -> str:
-    """Replace lone surrogates, which have no UTF-8 form and stop the tokenizer."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _head(text: str, most: int | None) -> str:

@@ -1,0 +1,61 @@
+"""A ranking, before and after, for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from laterank.explanation.terminal import Style, fitted, padded, terminal_width, wrapped
+from laterank.explanation.text import name_of
+from laterank.explanation.wording import one_line
+
+if TYPE_CHECKING:
+    from laterank.explanation.ranking import Place, RankingExplanation, Reason
+
+__all__ = ["BRACKETS", "movement", "ranking_text"]
+
+BRACKETS = "In brackets: how far a similarity is above or below the average of the documents shown."
+INDENT = 26
+"""Columns before a document."""
+
+
+def ranking_text(ranking: RankingExplanation, *, color: bool | None, width: int | None) -> str:
+    """Write who moved and why: a line a document, and under it what sets it apart."""
+    style, columns = Style(color), terminal_width(width)
+    lines = [style.bold(line) for line in wrapped(one_line(ranking.query), columns)]
+    lines += [style.dim(f"{ranking.model}, {ranking.documents:,} documents, score: {ranking.scale}"), ""]
+    lines.append(style.dim("after  before  moved  score  document"))
+    for place in ranking.places:
+        lines += _lines(place, style, columns)
+    if not ranking.places:
+        lines.append("There are no documents.")
+    if ranking.dropped:
+        lines += ["", style.dim("no longer among them")]
+        for place in ranking.dropped:
+            lines += _lines(place, style, columns)
+    if ranking.places:
+        lines += ["", *(style.dim(line) for line in wrapped(BRACKETS, columns))]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def movement(place: Place) -> str:
+    """Return an arrow and how far."""
+    if not place.moved:
+        return "="
+    return f"▲{place.moved}" if place.moved > 0 else f"▼{-place.moved}"
+
+
+def _lines(place: Place, style: Style, columns: int) -> list[str]:
+    explanation = place.explanation
+    colour = style.warm if place.moved > 0 else style.cool
+    text = fitted(one_line(explanation.document) or "(blank)", columns - INDENT - 4)
+    moved = colour(padded(movement(place), 5, right=True))
+    lines = [f"{place.after:>5}  {place.before:>6}  {moved}  {explanation.score:>5.2f}  {text}"]
+    why = "; ".join(_why(place, reason) for reason in place.reasons)
+    lines += [f"{'':{INDENT + 2}}{style.dim(line)}" for line in wrapped(why, columns - INDENT - 2)]
+    return lines
+
+
+def _why(place: Place, reason: Reason) -> str:
+    found = place.explanation
+    query, met = name_of(reason.match.query, found.query), name_of(reason.match.document, found.document)
+    return f"{query} → {met} {reason.match.similarity:.2f} ({reason.difference:+.2f})"
