@@ -233,6 +233,7 @@ def test_the_public_names_are_these() -> None:
         "RankedDocument",
         "Reranker",
         "ShapeError",
+        "SqliteCache",
         "maxsim",
         "register_model",
     ]

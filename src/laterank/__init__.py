@@ -6,6 +6,7 @@ framework.
 
 from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats, DocumentCache
+from laterank.cache.sqlite import SqliteCache
 from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.protocol import Encoder
 from laterank.errors import (
@@ -45,6 +46,7 @@ __all__ = [
     "RankedDocument",
     "Reranker",
     "ShapeError",
+    "SqliteCache",
     "maxsim",
     "register_model",
 ]

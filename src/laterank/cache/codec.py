@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,7 +16,15 @@ from numpy.typing import NDArray
 
 from laterank.errors import CacheError, InputError, ShapeError
 
-__all__ = ["CODEC_VERSION", "RowStorage", "check_storage", "decode_rows", "encode_rows", "storage_code"]
+__all__ = [
+    "CODEC_VERSION",
+    "RowStorage",
+    "check_storage",
+    "decode_many",
+    "decode_rows",
+    "encode_rows",
+    "storage_code",
+]
 
 Rows = NDArray[np.float32]
 
@@ -109,6 +118,17 @@ def decode_rows(encoded: bytes, *, key: bytes) -> Rows:
     rows = _decoded(body, storage, count, dim)
     rows.flags.writeable = False
     return rows
+
+
+def decode_many(encoded: Mapping[bytes, bytes]) -> tuple[dict[bytes, Rows], int]:
+    """Return the rows of every key whose bytes are whole, and how many are not."""
+    decoded: dict[bytes, Rows] = {}
+    for key, body in encoded.items():
+        try:
+            decoded[key] = decode_rows(body, key=key)
+        except (CacheError, TypeError):  # TypeError: another program wrote a number or a text
+            continue
+    return decoded, len(encoded) - len(decoded)
 
 
 def _decoded(body: memoryview, storage: RowStorage, count: int, dim: int) -> Rows:

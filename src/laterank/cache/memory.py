@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.cache.protocol import CacheStats
-from laterank.errors import InputError
+from laterank.checks import checked_bytes
 from laterank.forking import renew_after_fork
 
 __all__ = ["DEFAULT_MAX_BYTES", "MemoryCache"]
@@ -43,9 +43,7 @@ class MemoryCache:
         Raises:
             InputError: If ``max_bytes`` is no whole number of at least 1.
         """
-        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
-            raise InputError(f"max_bytes is {max_bytes!r}, expected a whole number of at least 1")
-        self.max_bytes = max_bytes
+        self.max_bytes = checked_bytes(max_bytes, "max_bytes")
         self._lock = threading.RLock()  # a signal's handler may look at the cache that it interrupted
         self._documents: OrderedDict[bytes, Rows] = OrderedDict()
         self._bytes = self._hits = self._misses = self._evictions = 0

@@ -46,8 +46,13 @@ class DocumentCache(Protocol):
     def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
         """Return each key's rows, or None. *Shape:* ``(document_tokens, dim)`` each; the caller must not write to them."""
 
-    def put_many(self, documents: Mapping[bytes, Rows]) -> None:
-        """Keep documents. *Shape:* ``(document_tokens, dim)`` each, float32."""
+    def put_many(self, documents: Mapping[bytes, Rows]) -> Mapping[bytes, Rows] | None:
+        """Keep documents. *Shape:* ``(document_tokens, dim)`` each, float32.
+
+        Returns:
+            What ``get_many`` will give for each, where keeping rounds them, so that they are scored so from the first
+            time; None where it does not.
+        """
 
     def stats(self) -> CacheStats:
         """Return what it holds and how often it helped."""
