@@ -20,7 +20,7 @@ LAYERS = (
     {"checks", "forking"},
     {"scoring", "model"},
     {"encoding"},
-    {"cache", "scale"},
+    {"cache", "ranking", "scale"},
     {"reranker"},
     {"explanation", "adapter"},
     {"langchain", "llama_index", "cli"},

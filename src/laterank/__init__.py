@@ -22,7 +22,8 @@ from laterank.errors import (
 )
 from laterank.model.config import ColbertConfig
 from laterank.model.registry import KnownModel, register_model
-from laterank.reranker import RankedDocument, Reranker
+from laterank.ranking import RankedDocument
+from laterank.reranker import Reranker
 from laterank.scoring import maxsim
 
 __version__ = "0.1.0"

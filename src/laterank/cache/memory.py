@@ -67,6 +67,15 @@ class MemoryCache:
             self._hits += len(found) - missing
         return found
 
+    def contains_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """Tell which keys are there; it counts as a use of them."""
+        with self._lock:
+            known = [key in self._documents for key in keys]
+            for key, is_known in zip(keys, known, strict=True):
+                if is_known:
+                    self._documents.move_to_end(key)
+        return known
+
     def put_many(self, documents: Mapping[bytes, Rows]) -> None:
         """Keep documents. *Shape:* ``(document_tokens, dim)`` each; a document larger than the bound is not kept."""
         kept = {key: _own(rows) for key, rows in documents.items()}

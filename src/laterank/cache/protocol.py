@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CacheStats", "DocumentCache"]
+__all__ = ["CacheStats", "DocumentCache", "SearchableCache"]
 
 Rows = NDArray[np.float32]
 
@@ -59,3 +59,11 @@ class DocumentCache(Protocol):
 
     def clear(self) -> None:
         """Forget every document."""
+
+
+@runtime_checkable
+class SearchableCache(DocumentCache, Protocol):
+    """A cache that can tell what it has without giving it, so that warming a corpus again takes no time."""
+
+    def contains_many(self, keys: Sequence[bytes]) -> Sequence[bool]:
+        """Tell which keys are there; it counts as a use of them, and neither as a hit nor as a miss."""
