@@ -114,6 +114,24 @@ def test_many_documents_at_once(cache: SqliteCache) -> None:
     assert cache.contains_many([b"2999", b"unknown", b"huge"]) == [True, False, True]
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(
+        st.one_of(st.binary(max_size=40), st.text().map(str.encode)), st.integers(0, 9), max_size=30
+    )
+)
+def test_any_bytes_are_a_key(tmp_path_factory: pytest.TempPathFactory, lengths: dict[bytes, int]) -> None:
+    """Empty, long, not ASCII, one the beginning of another: each stands for its own rows."""
+    documents = {key: np.full((length, DIM), length + 1, np.float32) for key, length in lengths.items()}
+    with SqliteCache(tmp_path_factory.mktemp("keys") / "rows", memory_bytes=0) as cache:
+        cache.put_many(documents)
+        for key, found in zip(documents, cache.get_many(list(documents)), strict=True):
+            np.testing.assert_allclose(found, documents[key], rtol=1e-4)
+        assert cache.contains_many([*documents, b"another key altogether" * 3]) == [True] * len(documents) + [
+            False
+        ]
+
+
 def test_memory_is_asked_before_the_disk(path: Path) -> None:
     """Rows that are at hand are neither read nor decoded again."""
     with SqliteCache(path) as cache:

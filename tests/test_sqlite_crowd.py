@@ -268,6 +268,24 @@ def test_no_connection_is_open_across_a_fork(path: Path) -> None:
 
 
 @forks
+def test_a_child_of_an_unlucky_fork_ranks_without_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a thread did not end in time, the child must not touch the file, and goes on all the same."""
+    monkeypatch.setattr("laterank.cache.sqlite_file.FORK_WAIT_SECONDS", 0.05)
+    cache = SqliteCache(path, memory_bytes=0)
+    cache.put_many({b"a": np.ones((3, 4), np.float32)})
+    with cache._file.lend():
+        child = fork()
+        if child == 0:
+            found, kept = cache.get_many([b"a"]), cache.put_many({b"b": np.ones((3, 4), np.float32)})
+            os._exit(0 if found == [None] and kept[b"b"].shape == (3, 4) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert cache.contains_many([b"a", b"b"]) == [True, False]
+    cache.close()
+
+
+@forks
 def test_a_worker_of_a_pool_uses_the_parents_cache(path: Path) -> None:
     """As gunicorn's preload does: made in the parent, used in each worker."""
     cache = SqliteCache(path)

@@ -82,7 +82,7 @@ class SqliteCache:
 
         Args:
             path: The file; ``~`` is the home folder. Two more stand beside it while it is open, ``-wal`` and ``-shm``.
-            max_bytes: The most bytes of documents to keep; the file is some per cent larger.
+            max_bytes: The most bytes of documents to keep; the file is up to a quarter larger.
             storage: ``"int8"`` (a byte a number, and four a token), ``"float16"`` (two) or ``"float32"`` (four). Documents
                 kept under another storage stay in the file, unused until they are the least recently used.
             memory_bytes: The most bytes of rows to hold in memory, ready to be scored; 0 for none.

@@ -128,9 +128,9 @@ class SqliteFile:
             if self.closed:
                 raise CacheError(f"the cache {self.path} is closed; make a new SqliteCache")
             if self._torn:
-                raise CacheError(
-                    f"this process was forked while a thread was using {self.path}, and cannot use it safely; "
-                    "fork before the first call, or start processes with spawn"
+                raise sqlite3.OperationalError(
+                    "this process was forked while a thread was using the file, and cannot use it safely; fork "
+                    "before the first call, or start processes with spawn"
                 )
             self._lent += 1
             opened = self._idle.pop() if self._idle else None

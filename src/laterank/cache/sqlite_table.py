@@ -92,7 +92,8 @@ def add(connection: sqlite3.Connection, bodies: Mapping[bytes, bytes], *, used: 
 
 def touch(connection: sqlite3.Connection, uses: Mapping[bytes, int]) -> None:
     """Note when documents were last used; a later note of another process stays."""
-    connection.executemany("UPDATE entries SET used = ?2 WHERE key = ?1 AND used < ?2", uses.items())
+    note = "UPDATE entries SET used = ? WHERE key = ? AND used < ?"
+    connection.executemany(note, ((used, key, used) for key, used in uses.items()))
 
 
 def evict(connection: sqlite3.Connection, max_bytes: int) -> int:
