@@ -388,7 +388,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 AS_NOBODY = """
-import logging, os, resource, sys
+import logging, os, resource, sys, urllib.parse
 import numpy as np
 from laterank import CacheError, SqliteCache
 logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(message)s")
