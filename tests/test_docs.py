@@ -36,9 +36,11 @@ def assert_same_output(printed: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_code_block_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_code_block_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Blocks of a page share their names, and a text block after a Python block is its output."""
     monkeypatch.chdir(ROOT)
+    for home in ("HOME", "USERPROFILE"):  # where ~ is
+        monkeypatch.setenv(home, str(tmp_path))
     names: dict[str, object] = {"__name__": f"page_{page.stem}"}
     printed: str | None = None
     for language, body, line in blocks(page):

@@ -25,6 +25,7 @@ from support_frameworks import (
 )
 
 from laterank import InputError, InputTypeError, ModelNotFoundError, ProviderError, Reranker
+from laterank.cache.warming import Warmed
 from laterank.langchain import ColbertRerank
 
 
@@ -279,12 +280,53 @@ def test_a_loaded_model_can_be_warmed_and_passed_on() -> None:
         {"local_files_only": True},
         {"score": "sum"},
         {"truncate_dim": 8},
+        {"cache": "rows.sqlite"},
     ],
 )
 def test_a_reranker_and_an_option_that_loads_one_are_refused_together(option: dict[str, object]) -> None:
     """An option that could have no effect is an error that names it."""
     with pytest.raises(ValidationError, match=next(iter(option))):
         tiny(**option)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_keeps_documents_on_disk(tmp_path: Path, kind: type) -> None:
+    """The next compressor with that path finds them; the option survives a dump."""
+    path = kind(tmp_path / "rows.sqlite")
+    first = ColbertRerank(model=TINY_MODEL, cache=path)
+    expected = summary(first.compress_documents(documents(), QUESTION))
+    second = ColbertRerank(**json.loads(first.model_dump_json()))
+    assert second.cache == str(path)
+    assert summary(second.compress_documents(documents(), QUESTION)) == expected
+    assert second.reranker.cache.stats().misses == 0
+    assert ColbertRerank(model=TINY_MODEL, cache=False).reranker.cache is None
+
+
+def test_documents_are_warmed_at_ingestion(tmp_path: Path) -> None:
+    """What was warmed is found when it is ranked, whichever form it comes in."""
+    compressor = ColbertRerank(model=TINY_MODEL, cache=tmp_path / "rows.sqlite")
+    assert compressor.warm(iter(documents())) == Warmed(len(PASSAGES), len(PASSAGES), 0)
+    told: list[Warmed] = []
+    forms = ["a text", {"text": "a dictionary"}, *documents()]
+    assert compressor.warm(forms, progress=told.append) == Warmed(len(forms), 2, len(PASSAGES)) == told[-1]
+    compressor.rerank(forms, QUESTION)
+    compressor.compress_documents(documents(), QUESTION)
+    assert compressor.reranker.cache.stats().misses == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("a text", "documents is str"),
+        (None, "documents is NoneType"),
+        ([{}], r"documents\[0\]"),
+        ([7], r"documents\[0\]"),
+    ],
+)
+def test_what_is_no_document_cannot_be_warmed(given: object, message: str) -> None:
+    """One text is not a corpus of letters."""
+    with pytest.raises(InputTypeError, match=message):
+        ColbertRerank(model=TINY_MODEL).warm(given)
 
 
 def test_an_unknown_option_is_refused() -> None:

@@ -17,12 +17,15 @@ import numpy as np
 import pytest
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
+from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import (
+    Document,
     ImageNode,
     IndexNode,
     MetadataMode,
@@ -43,7 +46,8 @@ from support_frameworks import (
 )
 
 from laterank import InputError, InputTypeError, ModelNotFoundError, ProviderError, Reranker
-from laterank.llama_index import ColbertRerank
+from laterank.cache.warming import Warmed
+from laterank.llama_index import CacheWarmer, ColbertRerank
 
 
 class FoundNode(NodeWithScore):
@@ -347,12 +351,75 @@ def test_a_shared_reranker_gives_its_name_to_the_field_model() -> None:
         {"local_files_only": True},
         {"score": "sum"},
         {"truncate_dim": 8},
+        {"cache": "rows.sqlite"},
     ],
 )
 def test_a_reranker_and_an_option_that_loads_one_are_refused_together(option: dict[str, object]) -> None:
     """An option that could have no effect is an error that names it."""
     with pytest.raises(ValidationError, match=next(iter(option))):
         tiny(**option)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_keeps_documents_on_disk(tmp_path: Path, kind: type) -> None:
+    """The next postprocessor with that path finds them; the option survives a dump."""
+    path = kind(tmp_path / "rows.sqlite")
+    first = ColbertRerank(model=TINY_MODEL, cache=path)
+    expected = summary(first.postprocess_nodes(nodes(), query_str=QUESTION))
+    second = ColbertRerank.from_json(first.to_json())
+    assert second.cache == str(path)
+    assert summary(second.postprocess_nodes(nodes(), query_str=QUESTION)) == expected
+    assert second.reranker.cache.stats().misses == 0
+
+
+@pytest.mark.parametrize("mode", [MetadataMode.EMBED, MetadataMode.NONE, MetadataMode.ALL])
+def test_nodes_are_warmed_with_the_text_that_is_ranked(mode: MetadataMode, tmp_path: Path) -> None:
+    """Metadata and templates included; bare and scored nodes alike."""
+    postprocessor = ColbertRerank(model=TINY_MODEL, cache=tmp_path / "rows.sqlite", metadata_mode=mode)
+    given = nodes()
+    for number, node in enumerate(given):
+        node.node.metadata = {"page": number, "secret": "x"}
+        node.node.excluded_embed_metadata_keys = ["secret"]
+    assert postprocessor.warm(node.node for node in given) == Warmed(len(given), len(given), 0)
+    assert postprocessor.warm(given) == Warmed(len(given), 0, len(given))
+    postprocessor.postprocess_nodes(given, query_str=QUESTION)
+    assert postprocessor.reranker.cache.stats().misses == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("text", "documents is str"), (["text"], r"nodes\[0\] is a str, expected a node"), (None, "NoneType")],
+)
+def test_what_is_no_node_cannot_be_warmed(given: object, message: str) -> None:
+    """It is named by its position."""
+    with pytest.raises(InputTypeError, match=message):
+        ColbertRerank(model=TINY_MODEL).warm(given)
+
+
+async def test_an_ingestion_pipeline_warms_the_cache(tmp_path: Path) -> None:
+    """Its nodes go through unchanged, called either way, and all of them are found when they are ranked."""
+    for way in ("run", "arun"):
+        reranker = ColbertRerank(model=TINY_MODEL, cache=tmp_path / way)
+        pipeline = IngestionPipeline(
+            transformations=[SentenceSplitter(chunk_size=40, chunk_overlap=5), CacheWarmer(reranker=reranker)]
+        )
+        texts = [Document(text=text, metadata={"name": name}) for name, text in PASSAGES.items()]
+        result = pipeline.run(documents=texts) if way == "run" else await pipeline.arun(documents=texts)
+        assert len(result) >= len(texts)
+        assert reranker.reranker.cache.stats().documents == len(result)
+        reranker.postprocess_nodes([NodeWithScore(node=node) for node in result], query_str=QUESTION)
+        assert reranker.reranker.cache.stats().misses == 0
+        assert pipeline.run(documents=texts) == result
+
+
+def test_a_warmer_takes_a_shared_reranker() -> None:
+    """The pipeline's own cache asks for a dictionary of its options, which a given reranker must not prevent."""
+    shared = Reranker.from_pretrained(TINY_MODEL)
+    warmer = CacheWarmer(reranker=ColbertRerank(reranker=shared))
+    found = [node.node for node in nodes()]
+    assert IngestionPipeline(transformations=[warmer]).run(nodes=found) == found
+    assert shared.cache.stats().documents == len(found)
+    assert warmer.class_name() == "LaterankCacheWarmer"
 
 
 def test_an_unknown_option_is_refused() -> None:

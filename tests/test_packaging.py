@@ -20,7 +20,7 @@ LAYERS = (
     {"checks", "forking"},
     {"scoring", "model"},
     {"encoding"},
-    {"cache", "scale"},
+    {"cache", "ranking", "scale"},
     {"explanation"},
     {"reranker"},
     {"adapter"},
@@ -234,6 +234,7 @@ def test_the_public_names_are_these() -> None:
         "RankedDocument",
         "Reranker",
         "ShapeError",
+        "SqliteCache",
         "maxsim",
         "register_model",
     ]

@@ -15,6 +15,7 @@ from llama_index.core import (
 from llama_index.core.base.response.schema import Response
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.chat_engine import CondensePlusContextChatEngine, ContextChatEngine
+from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.llms import MockLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.postprocessor import SimilarityPostprocessor
@@ -28,7 +29,8 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 from support_frameworks import ANSWER, ANSWERS, PASSAGES, QUESTION, bundled_reranker
 
-from laterank.llama_index import ColbertRerank
+from laterank import Reranker
+from laterank.llama_index import CacheWarmer, ColbertRerank
 
 DIM = 8
 # The same vector for every text: a retriever that knows nothing, and orders by the ids.
@@ -122,6 +124,22 @@ def test_bm25_follows_words_and_the_reranker_meaning() -> None:
     assert [(n.node_id, n.score) for n in retriever.retrieve(question)] == [
         (n.node_id, n.score) for n in before
     ]
+
+
+@pytest.mark.parametrize("store", [None, "qdrant"])
+def test_what_a_pipeline_warmed_is_found_when_it_is_retrieved(store: str | None) -> None:
+    """Through an index that writes nodes down and reads them back, the text that is ranked stays the one that was warmed."""
+    shared = Reranker(bundled_reranker().encoder)
+    rerank = ColbertRerank(reranker=shared, top_n=3)
+    vectors = QdrantVectorStore("passages", client=QdrantClient(":memory:")) if store else None
+    pipeline = IngestionPipeline(transformations=[EMBEDDING, CacheWarmer(reranker=rerank)])
+    warmed = pipeline.run(nodes=nodes())
+    context = StorageContext.from_defaults(vector_store=vectors) if vectors else None
+    built = VectorStoreIndex(warmed, embed_model=EMBEDDING, storage_context=context)
+    found = built.as_retriever(similarity_top_k=12).retrieve(QUESTION)
+    rerank.postprocess_nodes(found, query_str=QUESTION)
+    assert shared.cache is not None
+    assert (shared.cache.stats().documents, shared.cache.stats().misses) == (len(warmed), 0)
 
 
 def test_faiss_nodes_are_reranked() -> None:

@@ -26,6 +26,7 @@ from laterank import (
     Reranker,
     maxsim,
 )
+from laterank.cache.warming import Warmed
 
 QUERY = "Which planet is known as the Red Planet?"
 DOCUMENTS = [
@@ -182,8 +183,8 @@ def test_the_callers_list_is_left_alone(tiny_reranker: Reranker) -> None:
 
 def test_warming_encodes_each_new_document_once(tiny_reranker: Reranker) -> None:
     """Any iterable works; blanks, duplicates and known documents cost nothing."""
-    assert tiny_reranker.warm(text for text in [*DOCUMENTS, *DOCUMENTS]) == 5
-    assert tiny_reranker.warm(DOCUMENTS) == 0
+    assert tiny_reranker.warm(text for text in [*DOCUMENTS, *DOCUMENTS]) == Warmed(12, 5, 0)
+    assert tiny_reranker.warm(DOCUMENTS) == Warmed(6, 0, 5)
     assert tiny_reranker.cache is not None
     misses = tiny_reranker.cache.stats().misses
     tiny_reranker.rank(QUERY, DOCUMENTS)

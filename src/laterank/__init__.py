@@ -6,6 +6,7 @@ framework.
 
 from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats, DocumentCache
+from laterank.cache.sqlite import SqliteCache
 from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.protocol import Encoder
 from laterank.errors import (
@@ -21,7 +22,8 @@ from laterank.errors import (
 )
 from laterank.model.config import ColbertConfig
 from laterank.model.registry import KnownModel, register_model
-from laterank.reranker import RankedDocument, Reranker
+from laterank.ranking import RankedDocument
+from laterank.reranker import Reranker
 from laterank.scoring import maxsim
 
 __version__ = "0.1.0"
@@ -45,6 +47,7 @@ __all__ = [
     "RankedDocument",
     "Reranker",
     "ShapeError",
+    "SqliteCache",
     "maxsim",
     "register_model",
 ]

@@ -1,15 +1,17 @@
 """The options that both adapters share: which model to load, and how many results to keep."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import length_hint
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
 from pydantic.json_schema import SkipJsonSchema
 
+from laterank.cache.warming import Progress, Warmed
 from laterank.encoding.session import Provider
-from laterank.errors import InputError
+from laterank.errors import InputError, InputTypeError
 from laterank.model.files import BUNDLED
 from laterank.reranker import Reranker
 from laterank.scale import ScoreKind
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RerankOptions"]
 
-_ModelName = Annotated[
-    str, BeforeValidator(lambda m: str(Path(m).absolute()) if isinstance(m, os.PathLike) else m)
-]
+T = TypeVar("T")
+
+_path_as_text = BeforeValidator(lambda m: str(Path(m).absolute()) if isinstance(m, os.PathLike) else m)
 _LoadedReranker = Annotated[
     Reranker, WrapValidator(lambda r, check: None if r is None else check(r)), SkipJsonSchema()
 ]
 _LOADING_OPTIONS = (
+    "cache",
     "local_files_only",
     "model",
     "providers",
@@ -45,7 +48,7 @@ class RerankOptions(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", validate_assignment=True)
 
-    model: _ModelName = Field(
+    model: Annotated[str, _path_as_text] = Field(
         default=BUNDLED, frozen=True, description="A folder, or a repository on the hub."
     )
     revision: str | None = Field(default=None, frozen=True, description="A branch, tag or commit on the hub.")
@@ -63,6 +66,11 @@ class RerankOptions(BaseModel):
         frozen=True,
         description="Mean or sum of the query rows' best matches, or a probability.",
     )
+    cache: Annotated[bool | str | None, _path_as_text] = Field(
+        default=True,
+        frozen=True,
+        description="Where documents' embeddings are kept: True: in memory; a path: in a file; False: nowhere.",
+    )
     reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
     score_threshold: float | None = Field(
         default=None, description="Drop results with a lower score, in the unit of score."
@@ -79,6 +87,17 @@ class RerankOptions(BaseModel):
             raise InputError(f"reranker is loaded already: pass it, or {', '.join(clash)}, not both")
         else:
             self.__dict__.update(model=self.reranker.name, score=self.reranker.score)
+
+    def _warm(
+        self, documents: Iterable[T], text_of: Callable[[T, int], str], *, progress: Progress
+    ) -> Warmed:
+        """Warm the cache with the texts that a ranking of these documents will read."""
+        if isinstance(documents, (str, bytes)) or not isinstance(documents, Iterable):
+            raise InputTypeError(
+                f"documents is {type(documents).__name__}, expected an iterable of documents"
+            )
+        texts = (text_of(document, position) for position, document in enumerate(documents))
+        return self.reranker.warm(texts, progress=progress, total=length_hint(documents) or None)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Self":
         """Copy with other values for the options of a call, which are validated; share the model."""

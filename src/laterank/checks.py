@@ -12,7 +12,15 @@ import numpy as np
 
 from laterank.errors import InputError, InputTypeError
 
-__all__ = ["check_queries", "check_query", "check_texts", "checked_threshold", "checked_top_n", "is_blank"]
+__all__ = [
+    "check_queries",
+    "check_query",
+    "check_texts",
+    "checked_bytes",
+    "checked_threshold",
+    "checked_top_n",
+    "is_blank",
+]
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs"})
 """Unicode categories without anything to read: control and format characters, what is unassigned, lone surrogates."""
@@ -112,3 +120,14 @@ def checked_threshold(threshold: float | None) -> float | None:
     if isnan(threshold):
         raise InputError("score_threshold is NaN, which no score reaches; expected a number, or None")
     return float(threshold)
+
+
+def checked_bytes(size: int, name: str, *, least: int = 1) -> int:
+    """Return a whole number of bytes.
+
+    Raises:
+        InputError: If it is no whole number of at least ``least``.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < least:
+        raise InputError(f"{name} is {size!r}, expected a whole number of at least {least}")
+    return size

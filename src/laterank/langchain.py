@@ -1,6 +1,6 @@
 """``ColbertRerank`` for LangChain: a document compressor that reranks with a late-interaction model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
 from laterank.errors import InputTypeError
@@ -15,6 +15,7 @@ except ImportError as error:
     ) from error
 
 from laterank.adapter import RerankOptions
+from laterank.cache.warming import Progress, Warmed
 
 __all__ = ["ColbertRerank", "RerankResult"]
 
@@ -95,6 +96,23 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
             metadata = {**document.metadata, "relevance_score": result["relevance_score"]}
             compressed.append(document.model_copy(update={"metadata": metadata}))
         return compressed
+
+    def warm(
+        self, documents: Iterable[str | Document | dict[str, Any]], *, progress: Progress = False
+    ) -> Warmed:
+        """Encode documents into the cache when they enter the vector store, so that no query has to.
+
+        Args:
+            documents: What ``rerank`` takes, or any iterable of it, such as what a text splitter made.
+            progress: True for a bar where stderr is a terminal, or a function that is told how far it is.
+
+        Returns:
+            How many were read, how many had to be encoded, and how many were in the cache already.
+
+        Raises:
+            InputError: If there is no cache, or a document has no text.
+        """
+        return self._warm(documents, _text, progress=progress)
 
 
 def _text(document: str | Document | dict[str, Any], position: int) -> str:

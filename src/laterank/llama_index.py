@@ -1,5 +1,7 @@
 """``ColbertRerank`` for LlamaIndex: a node postprocessor that reranks with a late-interaction model."""
 
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from laterank.errors import InputError, InputTypeError
@@ -9,7 +11,7 @@ try:
     from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # not in an __all__
     from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
-    from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+    from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TransformComponent
     from pydantic import BaseModel, Field
 except ImportError as error:
     raise ImportError(
@@ -17,8 +19,9 @@ except ImportError as error:
     ) from error
 
 from laterank.adapter import RerankOptions
+from laterank.cache.warming import Progress, Warmed
 
-__all__ = ["ColbertRerank"]
+__all__ = ["CacheWarmer", "ColbertRerank"]
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -85,6 +88,21 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             )
         return super().to_dict(**kwargs)
 
+    def warm(self, nodes: Iterable[BaseNode | NodeWithScore], *, progress: Progress = False) -> Warmed:
+        """Encode nodes into the cache when they enter the index, so that no query has to.
+
+        Args:
+            nodes: With the metadata that they will be retrieved with, which the model reads as ``metadata_mode`` says.
+            progress: True for a bar where stderr is a terminal, or a function that is told how far it is.
+
+        Returns:
+            How many were read, how many had to be encoded, and how many were in the cache already.
+
+        Raises:
+            InputError: If there is no cache, or something is no node, naming its position.
+        """
+        return self._warm(nodes, self._text, progress=progress)
+
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
@@ -95,7 +113,12 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
         if not nodes:
             return []
         nodes = list(nodes)
-        texts = [_text(node, position, self.metadata_mode) for position, node in enumerate(nodes)]
+        for position, node in enumerate(nodes):
+            if not isinstance(node, NodeWithScore):
+                raise InputTypeError(
+                    f"nodes[{position}] is a {type(node).__name__}, expected a NodeWithScore: NodeWithScore(node=...)"
+                )
+        texts = [self._text(node, position) for position, node in enumerate(nodes)]
         query, top_n = query_bundle.query_str, self.top_n or len(nodes)
         self.reranker.rank(
             query, []
@@ -130,10 +153,40 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
         )
         return found.model_copy(update={"node": node, "score": score})
 
+    def _text(self, node: BaseNode | NodeWithScore, position: int) -> str:
+        bare = node.node if isinstance(node, NodeWithScore) else node
+        if not isinstance(bare, BaseNode):
+            raise InputTypeError(f"nodes[{position}] is a {type(bare).__name__}, expected a node")
+        return bare.get_content(metadata_mode=self.metadata_mode)
 
-def _text(node: NodeWithScore, position: int, mode: MetadataMode) -> str:
-    if not isinstance(node, NodeWithScore):
-        raise InputTypeError(
-            f"nodes[{position}] is a {type(node).__name__}, expected a NodeWithScore: NodeWithScore(node=...)"
-        )
-    return node.node.get_content(metadata_mode=mode)
+
+class CacheWarmer(TransformComponent):
+    """Warms a reranker's cache in an ingestion pipeline, and gives its nodes on as they are.
+
+    Put it last, after what changes texts and metadata. With ``num_workers`` the pipeline transforms in other processes, so
+    the cache must be on disk: ``ColbertRerank(cache="rows.sqlite")``.
+
+    Examples:
+        ```python
+        from laterank.llama_index import CacheWarmer, ColbertRerank
+
+        reranker = ColbertRerank(cache="rows.sqlite")
+        pipeline = IngestionPipeline(transformations=[SentenceSplitter(), CacheWarmer(reranker=reranker)])
+        ```
+    """
+
+    reranker: ColbertRerank = Field(description="The postprocessor that will rank the nodes.")
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name the class in dumps."""
+        return "LaterankCacheWarmer"
+
+    def __call__(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:
+        """Encode what the cache lacks and return the nodes."""
+        self.reranker.warm(nodes)
+        return nodes
+
+    async def acall(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:
+        """Do the same in a thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self, nodes)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from laterank.cache.memory import MemoryCache
-from laterank.cache.protocol import DocumentCache
+from laterank.cache.choose import CacheChoice, choose_cache
+from laterank.cache.lookup import DocumentRows
+from laterank.cache.warming import Progress, Warmed, warm
 from laterank.checks import (
     check_queries,
     check_query,
@@ -26,12 +24,13 @@ from laterank.checks import (
 from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.protocol import Encoder
 from laterank.encoding.session import Provider
-from laterank.errors import CacheError, InputError, InputTypeError
+from laterank.errors import CacheError, InputTypeError
 from laterank.explanation.explain import explain_documents
 from laterank.explanation.ranking import RankingExplanation, explained_ranking
 from laterank.explanation.single import Explanation
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
+from laterank.ranking import RankedDocument, best
 from laterank.scale import Scale, ScoreKind
 from laterank.scoring import maxsim
 
@@ -41,19 +40,6 @@ Rows = NDArray[np.float32]
 
 DOCUMENTS_AT_ONCE = 1024
 """Documents whose rows are held at one time, so that 10,000 candidates take no more memory than 1,000."""
-
-
-@dataclass(frozen=True, slots=True)
-class RankedDocument:
-    """One document's place in a ranking.
-
-    Attributes:
-        index: Where the caller had it.
-        score: How well it answers the query; a plain Python float.
-    """
-
-    index: int
-    score: float
 
 
 class Reranker:
@@ -70,34 +56,28 @@ class Reranker:
         'Mars is known as the Red Planet.'
     """
 
-    def __init__(
-        self, encoder: Encoder, *, cache: DocumentCache | bool | None = True, score: ScoreKind = "mean"
-    ) -> None:
+    def __init__(self, encoder: Encoder, *, cache: CacheChoice = True, score: ScoreKind = "mean") -> None:
         """Make a reranker of an encoder; ``from_pretrained`` finds a model by name.
 
         Args:
             encoder: The model.
-            cache: Where documents' rows are kept: True for 256 MiB of memory, False or None for nowhere, or a cache.
+            cache: Where documents' rows are kept: True for 256 MiB of memory, a path for a file that outlives the process,
+                False or None for nowhere, or a cache, such as ``SqliteCache(path, max_bytes=...)``.
             score: ``"mean"`` divides MaxSim by the query's rows, so that scores lie in [-1, 1] whatever the query's length;
                 ``"sum"`` is the literature's raw MaxSim; ``"probability"`` is how probable it is that the document is
                 relevant, for models that ship a calibration. The ranking is the same.
 
         Raises:
             InputError: If ``score`` or ``cache`` is none of these, or the model ships no calibration.
+            CacheError: If the cache's file is damaged, something else, or cannot be made.
             ModelFormatError: If its calibration is broken.
         """
         if not hasattr(encoder, "encode_queries"):
             raise InputTypeError(
                 f"encoder is {type(encoder).__name__}, expected an Encoder; Reranker.from_pretrained() takes a model's name"
             )
-        if cache is not None and (isinstance(cache, type) or not isinstance(cache, (bool, DocumentCache))):
-            raise InputTypeError(
-                f"cache is {type(cache).__name__}, expected True, False or a cache with get_many, put_many, stats and clear"
-            )
         self.encoder = encoder
-        self.cache: DocumentCache | None = (
-            MemoryCache() if cache is True else None if cache is False else cache
-        )
+        self.cache = choose_cache(cache)
         self._scale = Scale(score, encoder)
         self._loaded_in: int | None = None
 
@@ -106,7 +86,7 @@ class Reranker:
         cls,
         model: str | PathLike[str] = BUNDLED,
         *,
-        cache: DocumentCache | bool | None = True,
+        cache: CacheChoice = True,
         score: ScoreKind = "mean",
         revision: str | None = None,
         config: ColbertConfig | Mapping[str, Any] | None = None,
@@ -124,7 +104,8 @@ class Reranker:
 
         Args:
             model: ``"bundled"``, a hub id such as ``"answerdotai/answerai-colbert-small-v1"``, or a local folder.
-            cache: Where documents' rows are kept: True for 256 MiB of memory, False or None for nowhere, or a cache.
+            cache: Where documents' rows are kept: True for 256 MiB of memory, a path for a file that outlives the process,
+                False or None for nowhere, or a cache, such as ``SqliteCache(path, max_bytes=...)``.
             score: ``"mean"`` (in [-1, 1]), ``"sum"`` (raw MaxSim) or ``"probability"`` (in [0, 1], for models that ship a
                 calibration).
             revision: A branch, tag or commit of the hub's repository.
@@ -232,7 +213,7 @@ class Reranker:
         counts = self._scale.count_tokens(texts)
         for position, query, tokens, sums in zip(asked, encoded, counts, all_sums, strict=True):
             scores = self._scale.scores(sums, query_rows=len(query), query_tokens=tokens)
-            rankings[position] = _best(sums, scores, top_n=top_n, score_threshold=score_threshold)
+            rankings[position] = best(sums, scores, top_n=top_n, score_threshold=score_threshold)
         return rankings
 
     def explain(self, query: str, document: str) -> Explanation:
@@ -270,7 +251,7 @@ class Reranker:
         return explained_ranking(query, order, explained, model=self.name, scale=self.score, top_n=most)
 
     def _explained(self, query: str, documents: Sequence[str]) -> list[Explanation]:
-        encoder, rows = self.encoder, self._document_rows
+        encoder, rows = self.encoder, self._rows.of
         return explain_documents(query, documents, encoder=encoder, scale=self._scale, document_rows=rows)
 
     def load(self) -> None:
@@ -284,40 +265,33 @@ class Reranker:
             self.encoder.encode_queries(["load"])
             self._loaded_in = os.getpid()
 
-    def warm(self, documents: Iterable[str]) -> int:
+    def warm(
+        self, documents: Iterable[str], *, progress: Progress = False, total: int | None = None
+    ) -> Warmed:
         """Encode documents into the cache, so that the first query over them is as fast as the next.
 
+        What the cache has already is skipped: run it again after an interruption, or over a corpus that has grown.
+
         Args:
-            documents: Any iterable; it is read piece by piece.
+            documents: Any iterable; it is read piece by piece, in the memory of one piece.
+            progress: True for a bar where stderr is a terminal, or a function that is given a ``Warmed`` now and then.
+            total: How many there are, for the bar; None for what ``len(documents)`` says.
 
         Returns:
-            How many had to be encoded.
+            How many were read, how many had to be encoded, and how many were known.
 
         Raises:
             InputError: If this reranker has no cache.
             InputTypeError: If a document is no string.
         """
-        if self.cache is None:
-            raise InputError("this reranker has no cache to warm; make it with cache=True or a cache")
-        if isinstance(documents, (str, bytes)) or not isinstance(documents, Iterable):
-            raise InputTypeError(f"documents is {type(documents).__name__}, expected an iterable of strings")
-        encoded, read, remaining = 0, 0, iter(documents)
-        while piece := list(islice(remaining, DOCUMENTS_AT_ONCE)):
-            check_texts(piece, "documents", first=read)
-            read += len(piece)
-            texts = dict.fromkeys(text for text in piece if not is_blank(text))
-            keys = self._keys(texts)
-            missing = [
-                key
-                for key, rows in zip(keys, self._look_up(self.cache, list(keys)), strict=True)
-                if rows is None
-            ]
-            self._encode({key: keys[key] for key in missing})
-            encoded += len(missing)
-        return encoded
+        return warm(self._rows, documents, progress=progress, total=total)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded_in": None}
+
+    @property
+    def _rows(self) -> DocumentRows:
+        return DocumentRows(self.encoder, self.cache)
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
@@ -337,7 +311,7 @@ class Reranker:
         for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
             piece = to_score[start : start + DOCUMENTS_AT_ONCE]
             mine: dict[int, dict[str, Rows]] = {}
-            for text, rows in zip(piece, self._document_rows(piece), strict=True):
+            for text, rows in zip(piece, self._rows.of(piece), strict=True):
                 if len(rows):
                     for asker in askers[text]:
                         mine.setdefault(asker, {})[text] = rows
@@ -352,70 +326,3 @@ class Reranker:
             np.array([found.get(text, -np.inf) for text in documents], dtype=np.float32)
             for found, documents in zip(sum_of, documents_per_query, strict=True)
         ]
-
-    def _document_rows(self, texts: Sequence[str]) -> list[Rows]:
-        """Return each text's rows, from the cache where they are there. *Shape:* ``(document_tokens, dim)`` each"""
-        if self.cache is None:
-            return self.encoder.encode_documents(texts)
-        keys = self._keys(texts)
-        found = dict(zip(keys, self._look_up(self.cache, list(keys)), strict=True))
-        encoded = self._encode({key: keys[key] for key, rows in found.items() if rows is None})
-        return [rows if rows is not None else encoded[key] for key, rows in found.items()]
-
-    def _look_up(self, cache: DocumentCache, keys: list[bytes]) -> list[Rows | None]:
-        """Ask the cache, and refuse what cannot be this model's rows."""
-        found = cache.get_many(keys)
-        if not isinstance(found, list):
-            raise CacheError(
-                f"the cache gave {type(found).__name__}, expected a list with rows or None for each key"
-            )
-        if len(found) != len(keys):
-            raise CacheError(f"the cache gave {len(found)} answers to {len(keys)} keys")
-        for rows in found:
-            if rows is not None and not _are_rows(rows, self.encoder.dim):
-                raise CacheError(
-                    f"the cache gave {_described(rows)}, but {self.name} makes {self.encoder.dim} numbers a token; "
-                    "clear the cache or use one for each model"
-                )
-        return found
-
-    def _encode(self, texts: Mapping[bytes, str]) -> dict[bytes, Rows]:
-        if not texts:
-            return {}
-        encoded = dict(zip(texts, self.encoder.encode_documents(list(texts.values())), strict=True))
-        if self.cache is not None:
-            self.cache.put_many(encoded)
-        return encoded
-
-    def _keys(self, texts: Iterable[str]) -> dict[bytes, str]:
-        """Return the texts under digests of the model and the text."""
-        model = hashlib.blake2b(self.encoder.fingerprint, digest_size=16)
-        keys = {}
-        for text in texts:
-            digest = model.copy()
-            digest.update(text.encode("utf-8", "surrogatepass"))
-            keys[digest.digest()] = text
-        return keys
-
-
-def _best(
-    sums: Rows, scores: Sequence[float], *, top_n: int | None, score_threshold: float | None
-) -> list[RankedDocument]:
-    """Sort by raw MaxSim, equal ones in the caller's order, and cut; scores may have rounded what the sums tell apart."""
-    order = np.argsort(-sums, kind="stable")[:top_n].tolist()
-    ranking = [RankedDocument(index, scores[index]) for index in order]
-    if score_threshold is None:
-        return ranking
-    return [document for document in ranking if document.score >= score_threshold]
-
-
-def _are_rows(rows: object, dim: int) -> bool:
-    return isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim == 2 and rows.shape[1] == dim
-
-
-def _described(rows: object) -> str:
-    return (
-        f"rows of shape {rows.shape} and {rows.dtype}"
-        if isinstance(rows, np.ndarray)
-        else f"a {type(rows).__name__}"
-    )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.cache.protocol import CacheStats
-from laterank.errors import InputError
+from laterank.checks import checked_bytes
 from laterank.forking import renew_after_fork
 
 __all__ = ["DEFAULT_MAX_BYTES", "MemoryCache"]
@@ -43,9 +43,7 @@ class MemoryCache:
         Raises:
             InputError: If ``max_bytes`` is no whole number of at least 1.
         """
-        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
-            raise InputError(f"max_bytes is {max_bytes!r}, expected a whole number of at least 1")
-        self.max_bytes = max_bytes
+        self.max_bytes = checked_bytes(max_bytes, "max_bytes")
         self._lock = threading.RLock()  # a signal's handler may look at the cache that it interrupted
         self._documents: OrderedDict[bytes, Rows] = OrderedDict()
         self._bytes = self._hits = self._misses = self._evictions = 0
@@ -68,6 +66,15 @@ class MemoryCache:
             self._misses += missing
             self._hits += len(found) - missing
         return found
+
+    def contains_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """Tell which keys are there; it counts as a use of them."""
+        with self._lock:
+            known = [key in self._documents for key in keys]
+            for key, is_known in zip(keys, known, strict=True):
+                if is_known:
+                    self._documents.move_to_end(key)
+        return known
 
     def put_many(self, documents: Mapping[bytes, Rows]) -> None:
         """Keep documents. *Shape:* ``(document_tokens, dim)`` each; a document larger than the bound is not kept."""

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CacheStats", "DocumentCache"]
+__all__ = ["CacheStats", "DocumentCache", "SearchableCache"]
 
 Rows = NDArray[np.float32]
 
@@ -46,11 +46,24 @@ class DocumentCache(Protocol):
     def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
         """Return each key's rows, or None. *Shape:* ``(document_tokens, dim)`` each; the caller must not write to them."""
 
-    def put_many(self, documents: Mapping[bytes, Rows]) -> None:
-        """Keep documents. *Shape:* ``(document_tokens, dim)`` each, float32."""
+    def put_many(self, documents: Mapping[bytes, Rows]) -> Mapping[bytes, Rows] | None:
+        """Keep documents. *Shape:* ``(document_tokens, dim)`` each, float32.
+
+        Returns:
+            What ``get_many`` will give for each, where keeping rounds them, so that they are scored so from the first
+            time; None where it does not.
+        """
 
     def stats(self) -> CacheStats:
         """Return what it holds and how often it helped."""
 
     def clear(self) -> None:
         """Forget every document."""
+
+
+@runtime_checkable
+class SearchableCache(DocumentCache, Protocol):
+    """A cache that can tell what it has without giving it, so that warming a corpus again takes no time."""
+
+    def contains_many(self, keys: Sequence[bytes]) -> Sequence[bool]:
+        """Tell which keys are there; it counts as a use of them, and neither as a hit nor as a miss."""

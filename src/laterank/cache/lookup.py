@@ -1,0 +1,115 @@
+"""Documents' rows: from the cache where they are there, encoded and kept where they are not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.cache.protocol import DocumentCache, SearchableCache
+from laterank.encoding.protocol import Encoder
+from laterank.errors import CacheError
+
+__all__ = ["DocumentRows"]
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRows:
+    """An encoder behind a cache.
+
+    Attributes:
+        encoder: The model.
+        cache: Where rows are kept; None for nowhere.
+    """
+
+    encoder: Encoder
+    cache: DocumentCache | None
+
+    def of(self, texts: Sequence[str]) -> list[Rows]:
+        """Return each text's rows, as the cache keeps them, whether they were there or not.
+
+        Args:
+            texts: Distinct and not blank.
+
+        Returns:
+            *Shape:* ``(document_tokens, dim)`` each
+
+        Raises:
+            CacheError: If the cache gives what cannot be this model's rows.
+        """
+        if self.cache is None:
+            return self.encoder.encode_documents(texts)
+        keys = self.keys(texts)
+        found = self._look_up(self.cache, list(keys))
+        encoded = self.encode({key: keys[key] for key, rows in found.items() if rows is None})
+        return [rows if rows is not None else encoded[key] for key, rows in found.items()]
+
+    def keys(self, texts: Iterable[str]) -> dict[bytes, str]:
+        """Return the texts under digests of the model and the text."""
+        model = hashlib.blake2b(self.encoder.fingerprint, digest_size=16)
+        keys = {}
+        for text in texts:
+            digest = model.copy()
+            digest.update(text.encode("utf-8", "surrogatepass"))
+            keys[digest.digest()] = text
+        return keys
+
+    def missing(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return the keys that the cache does not have, without reading rows where it can tell without."""
+        if isinstance(self.cache, SearchableCache):
+            return [key for key, known in zip(keys, self.cache.contains_many(keys), strict=True) if not known]
+        if self.cache is None:
+            return list(keys)
+        return [key for key, rows in self._look_up(self.cache, keys).items() if rows is None]
+
+    def encode(self, texts: Mapping[bytes, str]) -> dict[bytes, Rows]:
+        """Encode texts, keep their rows under their keys, and return the rows as they were kept."""
+        if not texts:
+            return {}
+        encoded = dict(zip(texts, self.encoder.encode_documents(list(texts.values())), strict=True))
+        kept = self.cache.put_many(encoded) if self.cache is not None else None
+        if kept is None:
+            return encoded
+        if not isinstance(kept, Mapping):
+            raise CacheError(
+                f"put_many of the cache gave {type(kept).__name__}, expected rows by key, or None"
+            )
+        for rows in kept.values():
+            self._check(rows)
+        return {**encoded, **kept}
+
+    def _look_up(self, cache: DocumentCache, keys: Sequence[bytes]) -> dict[bytes, Rows | None]:
+        """Ask the cache, and refuse what cannot be this model's rows."""
+        found = cache.get_many(keys)
+        if not isinstance(found, list):
+            raise CacheError(
+                f"the cache gave {type(found).__name__}, expected a list with rows or None for each key"
+            )
+        if len(found) != len(keys):
+            raise CacheError(f"the cache gave {len(found)} answers to {len(keys)} keys")
+        for rows in found:
+            if rows is not None:
+                self._check(rows)
+        return dict(zip(keys, found, strict=True))
+
+    def _check(self, rows: object) -> None:
+        if not _are_rows(rows, self.encoder.dim):
+            raise CacheError(
+                f"the cache gave {_described(rows)}, but {self.encoder.name} makes {self.encoder.dim} numbers a token; "
+                "clear the cache or use one for each model"
+            )
+
+
+def _are_rows(rows: object, dim: int) -> bool:
+    return isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim == 2 and rows.shape[1] == dim
+
+
+def _described(rows: object) -> str:
+    if isinstance(rows, np.ndarray):
+        return f"rows of shape {rows.shape} and {rows.dtype}"
+    return f"a {type(rows).__name__}"
