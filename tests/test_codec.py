@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from laterank import CacheError, InputError, ShapeError, maxsim
+from laterank import CacheError, InputError, maxsim
 from laterank.cache.codec import HEADER, check_storage, decode_rows, encode_rows
+from laterank.errors import ShapeError
 
 STORAGES = ["int8", "float16", "float32"]
 KEY = b"sixteen bytes..."

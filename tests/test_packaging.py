@@ -233,7 +233,6 @@ def test_the_public_names_are_these() -> None:
         "ProviderError",
         "RankedDocument",
         "Reranker",
-        "ShapeError",
         "SqliteCache",
         "maxsim",
         "register_model",

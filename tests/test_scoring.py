@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laterank import InputTypeError, ShapeError, maxsim, scoring
+from laterank import InputTypeError, maxsim, scoring
+from laterank.errors import ShapeError
 
 
 def definition(query: np.ndarray, document: np.ndarray) -> float:

@@ -18,7 +18,6 @@ from laterank.errors import (
     ModelFormatError,
     ModelNotFoundError,
     ProviderError,
-    ShapeError,
 )
 from laterank.model.config import ColbertConfig
 from laterank.model.registry import KnownModel, register_model
@@ -46,7 +45,6 @@ __all__ = [
     "ProviderError",
     "RankedDocument",
     "Reranker",
-    "ShapeError",
     "SqliteCache",
     "maxsim",
     "register_model",
