@@ -66,7 +66,8 @@ def fit_calibration(
 
     Platt scaling (Platt 1999) with the query's length beside the score, by Newton's method (iteratively reweighted
     least squares) and a ridge of 1e-6 on standardised features, which only keeps separable labels finite. Labels are
-    taken as they are; Platt's smoothed targets differ by less than one pair in all.
+    taken as they are; Platt's smoothed targets differ by less than one pair in all. The interaction is left out where it
+    would let the probability fall with the score of a query of any length from 1 to 512 tokens.
 
     Args:
         sums: Raw MaxSim. *Shape:* ``(pairs,)``
@@ -80,32 +81,35 @@ def fit_calibration(
         ``expected_calibration_error`` of pairs that were not fitted on; entries of other sizes go under ``dims``.
 
     Raises:
-        ValueError: If the labels are all the same or not 0 and 1, a number is not finite, or the fitted map would
-            let the probability fall with the score of some query of 1 to 512 tokens.
+        ValueError: If the labels are all the same or not 0 and 1, a number is not finite, or the probability would fall
+            with the score.
     """
     features, label = pair_features(sums, query_rows, query_tokens), np.asarray(labels, dtype=np.float64)
     weight = np.ones(len(label)) if weights is None else np.asarray(weights, dtype=np.float64)
     _check_pairs(features, label, weight)
-    coefficients, intercept = _fit(features, label, weight / weight.sum())
-    slopes = coefficients[0] + coefficients[2] * np.log([1, MOST_QUERY_TOKENS])
-    if (slopes <= 0).any():
-        raise ValueError(
-            f"the probability would change by {slopes[0]:.3g} with the score of a query of 1 token and by "
-            f"{slopes[1]:.3g} with one of {MOST_QUERY_TOKENS}, expected more than 0: fit on more varied queries"
-        )
-    return {
-        "format": FORMAT,
-        "features": list(FEATURES),
-        "coefficients": coefficients.tolist(),
-        "intercept": intercept,
-    }
+    for count in (len(FEATURES), len(FEATURES) - 1):  # the last one, the interaction, is what can tilt the slope
+        coefficients, intercept = _fit(features[:, :count], label, weight / weight.sum())
+        tilt = coefficients[2] if count > 2 else 0.0
+        slopes = coefficients[0] + tilt * np.log([1, MOST_QUERY_TOKENS])
+        if (slopes > 0).all():
+            return {
+                "format": FORMAT,
+                "features": list(FEATURES[:count]),
+                "coefficients": coefficients.tolist(),
+                "intercept": intercept,
+            }
+    raise ValueError(
+        f"the probability would change by {slopes[0]:.3g} with the score, expected more than 0: "
+        "fit on labels that the score can tell apart"
+    )
 
 
 def probabilities(
     entry: dict[str, Any], sums: ArrayLike, query_rows: ArrayLike, query_tokens: ArrayLike
 ) -> Floats:
     """Apply an entry to pairs, as the package does. *Shape:* ``(pairs,)``, in [0, 1]."""
-    features = pair_features(sums, query_rows, query_tokens)
+    used = [FEATURES.index(name) for name in entry["features"]]
+    features = pair_features(sums, query_rows, query_tokens)[:, used]
     log_odds = features @ np.array(entry["coefficients"]) + entry["intercept"]
     return np.asarray(np.exp(-np.logaddexp(0, -log_odds)))
 
@@ -174,7 +178,7 @@ def _fit(features: Floats, labels: Floats, weights: Floats) -> tuple[Floats, flo
     varies = spread > 1e-9  # queries of one length leave nothing to learn about lengths
     scaled = (features - centre)[:, varies] / spread[varies]
     solution = _newton(np.column_stack([scaled, np.ones(len(scaled))]), labels, weights)
-    coefficients = np.zeros(len(FEATURES))
+    coefficients = np.zeros(features.shape[1])
     coefficients[varies] = solution[:-1] / spread[varies]
     return coefficients, float(solution[-1] - coefficients @ centre)
 

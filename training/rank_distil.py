@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 from trainer import PartLoss, Schedule, Trainer
 
+START_SCALE = 2.0  # logarithm: the rows lie so close together that MaxSim differs by tenths
 SCHEDULE = Schedule(learning_rate=5e-5, head_learning_rate=1e-4, warmup=0.05)
 
 
@@ -90,7 +91,7 @@ def rank_distilled(
     picked = [examples[i] for i in chosen]
     target = targets(picked, scores[chosen], recipe)
     student = copy.deepcopy(start).train()
-    scale = torch.nn.Parameter(torch.tensor(0.5, device=student.head.weight.device))
+    scale = torch.nn.Parameter(torch.tensor(START_SCALE, device=student.head.weight.device))
     trainer = Trainer(student, SCHEDULE, work / "rank", recipe.parts, extra={"scale": scale}, stop_at=stop_at)
     size = recipe.queries_per_part
 

@@ -11,6 +11,7 @@ from data import Example
 from encode import OnnxEncoder, maxsim
 from probability import expected_calibration_error, fit_calibration, probabilities, results
 
+DIAGRAM_BINS = 60  # narrow ones: few candidates are relevant, and the likely ones are what people look at
 FITTED_ON = (
     "BM25's 30 best passages for {queries} held-out queries: WikiQA and medical questions, Wikipedia headings and "
     "sentences, each kind counting alike"
@@ -78,7 +79,7 @@ def calibrate_relevance(
             "expected_calibration_error": round(expected_calibration_error(predicted, pairs["labels"]), 4),
         }
         if dim == max(dims):
-            diagram = results(predicted, pairs["labels"])
+            diagram = results(predicted, pairs["labels"], DIAGRAM_BINS)
             (work / "calibration_diagram.json").write_text(json.dumps(diagram, indent=1), encoding="utf-8")
     full = entries.pop(str(max(dims)))
     return full | {"dims": {dim: without_format(entry) for dim, entry in entries.items()}}
