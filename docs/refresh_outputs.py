@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import mkdtemp
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.md"))]
@@ -33,6 +34,7 @@ def refreshed(page: Path) -> str:
 def main() -> None:
     """Refresh every page whose output changed."""
     os.chdir(ROOT)
+    os.environ["HOME"] = os.environ["USERPROFILE"] = mkdtemp()  # pages keep caches in the reader's home
     for page in PAGES:
         if (text := refreshed(page)) != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")
