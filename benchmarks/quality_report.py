@@ -78,11 +78,17 @@ def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, 
 
 def _made() -> dict[str, str]:
     return {
-        "command": shlex.join(["python", "benchmarks/quality.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "benchmarks/quality.py", *map(_without_machine, sys.argv[1:])]),
         "date": dt.date.today().isoformat(),
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
+
+
+def _without_machine(argument: str) -> str:
+    """Cut an absolute path to its last name: where things lie on one machine helps nobody."""
+    name, equals, value = argument.rpartition("=")
+    return f"{name}{equals}{Path(value).name}" if Path(value).is_absolute() else argument
 
 
 def _plain(systems: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:

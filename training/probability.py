@@ -87,7 +87,10 @@ def fit_calibration(
     features, label = pair_features(sums, query_rows, query_tokens), np.asarray(labels, dtype=np.float64)
     weight = np.ones(len(label)) if weights is None else np.asarray(weights, dtype=np.float64)
     _check_pairs(features, label, weight)
-    for count in (len(FEATURES), len(FEATURES) - 1):  # the last one, the interaction, is what can tilt the slope
+    for count in (
+        len(FEATURES),
+        len(FEATURES) - 1,
+    ):  # the last one, the interaction, is what can tilt the slope
         coefficients, intercept = _fit(features[:, :count], label, weight / weight.sum())
         tilt = coefficients[2] if count > 2 else 0.0
         slopes = coefficients[0] + tilt * np.log([1, MOST_QUERY_TOKENS])
