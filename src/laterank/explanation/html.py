@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explanation_body", "explanation_fragment", "explanation_page"]
 
+LEAST_SPAN = 0.25
+"""Similarities are coloured over at least so much: some models give everything between 0.9 and 1."""
 LEVELS = 4
 UNREAD_SHOWN = 280
 """Characters of what was not read that are shown."""
@@ -94,7 +96,7 @@ def _button(explanation: Explanation, row: int) -> str:
     """Return a query token; what it met is inside, shown at the foot of the query while it is pointed at or focused."""
     match = explanation.matches[row]
     query, document = explanation.query, explanation.document
-    classes = ["lr-q", f"lr-near-{_nearness(match.similarity)}"]
+    classes = ["lr-q", f"lr-near-{_nearness(match.similarity, explanation)}"]
     if match.query.role != "text":
         classes.append("lr-added")
     numbers = f"similarity {match.similarity:.2f}, {percent(match.share)} of the score"
@@ -107,8 +109,11 @@ def _button(explanation: Explanation, row: int) -> str:
     )
 
 
-def _nearness(similarity: float) -> int:
-    return sum(similarity >= least for least in (0.25, 0.45, 0.65, 0.85))
+def _nearness(similarity: float, explanation: Explanation) -> int:
+    """Return how strongly to colour a token, from 0 to 4, below the closest match; hundredths make no difference."""
+    found = [match.similarity for match in explanation.matches]
+    span = max(LEAST_SPAN, max(found) - min(found))
+    return min(4, int(5 - 5 * (max(found) - similarity) / span))
 
 
 def _continues(before: Token, token: Token) -> bool:
