@@ -109,6 +109,16 @@ def test_queries_of_one_length_give_a_map_of_the_score_alone(probability: Module
     assert entry["coefficients"][1:] == [0.0, 0.0]
 
 
+def test_a_slope_that_would_turn_leaves_the_interaction_out(probability: ModuleType) -> None:
+    """Short queries whose score says the opposite must not turn a ranking: the map falls back to one slope for all."""
+    sums, rows, tokens, labels = pairs(3000, coefficients=(-4.0, 0.0, 4.0), intercept=-1.0)
+    entry = probability.fit_calibration(sums, rows, tokens, labels)
+    assert entry["features"] == ["mean", "log_query_tokens"]
+    assert entry["coefficients"][0] > 0
+    predicted = probability.probabilities(entry, sums, rows, tokens)
+    assert predicted.mean() == pytest.approx(np.mean(labels), abs=1e-4)
+
+
 def test_what_cannot_be_fitted_is_refused(probability: ModuleType) -> None:
     """One kind of label, a broken number, or scores that fall with relevance."""
     sums, rows, tokens, labels = pairs(300, coefficients=(6.0, 0.0, 0.0), intercept=-3.0)

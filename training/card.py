@@ -86,6 +86,12 @@ RECIPE = """\
 
 Passages that share 13 words in a row with a judged collection were left out. The vocabulary embeddings were not trained."""
 
+WENT_ON = """\
+The weights went on from the version that shipped before, made in the same way, so that 1. below holds for the first version and the
+numbers for the last run.
+
+"""
+
 DATA = """\
 - Starting weights: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0; its own card names its training data.
 - Wikipedia paragraphs (a snapshot of 2019 or older), CC-BY-SA.
@@ -117,13 +123,15 @@ def write_card(
     selection: dict[str, dict[str, float]],
     layout: Layout,
     dims: tuple[int, ...],
+    *,
+    went_on: bool = False,
 ) -> None:
     """Write README.md into the bundle."""
     text = TEXT.format(
         megabytes=export["bytes"] / 1e6,
         dim=max(dims),
         smaller=" or ".join(str(dim) for dim in dims if dim < max(dims)),
-        recipe=recipe_text(selection),
+        recipe=(WENT_ON if went_on else "") + recipe_text(selection),
         length=layout.document_length,
         table=judged_table(table),
         cosine_mean=export["cosine_mean"],

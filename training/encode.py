@@ -20,13 +20,10 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
 class OnnxEncoder:
     """Encodes queries and documents with markers, expansion and skiplist; rows come back with unit length."""
 
-    def __init__(
-        self, path: Path, tokenizer: ColbertTokenizer, threads: int = 2, head: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, path: Path, tokenizer: ColbertTokenizer, threads: int = 2) -> None:
         self.session = open_session(path)
         self.tokenizer = tokenizer
         self.threads = threads
-        self.head = head
         self.inputs = {node.name for node in self.session.get_inputs()}
 
     def run(self, ids: list[int]) -> np.ndarray:
@@ -34,8 +31,7 @@ class OnnxEncoder:
         row = np.array([ids], dtype=np.int64)
         attended = (row != self.tokenizer.mask).astype(np.int64)
         feed = {"input_ids": row, "attention_mask": attended, "token_type_ids": np.zeros_like(row)}
-        states: np.ndarray = self.session.run(None, {name: feed[name] for name in self.inputs})[0][0]
-        rows: np.ndarray = states if self.head is None else states @ self.head.T
+        rows: np.ndarray = self.session.run(None, {name: feed[name] for name in self.inputs})[0][0]
         norms: np.ndarray = np.linalg.norm(rows, axis=1, keepdims=True)
         unit: np.ndarray = rows / np.maximum(norms, 1e-12)
         return unit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,9 @@ from tokens import ColbertTokenizer, Layout
 
 DIM = max(DIMS)
 LAYOUT = Layout(query_length=128, document_length=300, do_query_expansion=False)
-SHIPPED = Path(__file__).parent.parent / "src" / "laterank" / "model" / "bundled"
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "src" / "laterank" / "model" / "bundled"
+DIAGRAM = ROOT / "benchmarks" / "results" / "calibration.json"
 
 
 def arguments() -> argparse.Namespace:
@@ -86,6 +89,11 @@ def calibration_rows(examples: list[Example], tokenizer: ColbertTokenizer) -> li
     return tokenizer.documents(documents, 160) + tokenizer.queries([made.query for made in examples[:100]])
 
 
+def stage_folder(options: argparse.Namespace) -> Path:
+    """Return where checkpoints and results lie: a run that goes on must not find those of the run before it."""
+    return options.work / f"go-on-{options.first_shard}" if options.go_on else options.work
+
+
 def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer) -> Made:
     """Train the student in two stages and choose between their ends and the average, on development queries."""
     train_set, dev = (read_examples(options.work / f"{name}.jsonl") for name in ("train", "dev"))
@@ -93,6 +101,7 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
     passages = read_passages(build_passages(options.data, more_text, options.work))
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
     start = load_encoder(source / "model.safetensors", DIM).to(device())
+    stage = stage_folder(options)
     stop_at = time.time() + 60 * options.minutes if options.minutes else None
     recipe = replace(RowRecipe(), first_shard=options.first_shard)
     if device() != "cpu":
@@ -100,23 +109,19 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
     if options.go_on:
         start = load_shipped(SHIPPED, start.words.weight.detach()).to(device())
     rows = distilled(
-        start, teacher, tokenizer, passages, options.work, recipe, trained=options.go_on, stop_at=stop_at
+        start, teacher, tokenizer, passages, stage, recipe, trained=options.go_on, stop_at=stop_at
     )
     cross_encoder = options.teachers / "ms-marco-minilm-l12-int8"
-    ranked = rank_distilled(
-        rows, teacher, tokenizer, train_set, cross_encoder, options.work, RankRecipe(), stop_at
-    )
+    ranked = rank_distilled(rows, teacher, tokenizer, train_set, cross_encoder, stage, RankRecipe(), stop_at)
     ranges = calibration_rows(train_set, tokenizer)
-    model, selection = best_average(
-        rows.cpu(), ranked.cpu(), tokenizer, ranges, dev, options.work, options.threads
-    )
+    model, selection = best_average(rows.cpu(), ranked.cpu(), tokenizer, ranges, dev, stage, options.threads)
     return Made(model, selection, ranges, dev)
 
 
 def main() -> None:
     """Run every stage; each keeps its result in the work folder, so a second run continues."""
     options = arguments()
-    out = options.work / "out"
+    out = stage_folder(options) / "out"
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # work is shared among Python threads, each on one core
     source = fetch_source(options.work)
@@ -138,9 +143,10 @@ def main() -> None:
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )
-    write_card(out / "bundle", facts, table, made.selection, LAYOUT, tuple(DIMS))
+    write_card(out / "bundle", facts, table, made.selection, LAYOUT, tuple(DIMS), went_on=options.go_on)
     if options.ship:
         replace_bundle(out / "bundle", SHIPPED)
+        shutil.copyfile(out / "calibration_diagram.json", DIAGRAM)
         print(f"shipped {INT8_FILE} to {SHIPPED}")
 
 
