@@ -387,6 +387,13 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         SqliteCache(tmp_path / "file" / "rows.sqlite")
 
 
+@pytest.mark.parametrize("path", ["", "  ", "rows\0.sqlite"])
+def test_a_path_that_names_no_file_is_refused(path: str) -> None:
+    """An empty setting of a configuration is no wish for a cache in the working folder."""
+    with pytest.raises(InputError, match="expected the name of a file"):
+        SqliteCache(path)
+
+
 AS_NOBODY = """
 import logging, os, resource, sys, urllib.parse
 import numpy as np

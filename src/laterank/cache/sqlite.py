@@ -31,7 +31,7 @@ from laterank.cache.protocol import CacheStats
 from laterank.cache.recency import Recency, finish, write_uses
 from laterank.cache.sqlite_file import SqliteFile
 from laterank.checks import checked_bytes
-from laterank.errors import CacheError, InputTypeError
+from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.forking import renew_after_fork
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ class SqliteCache:
         """
         if not isinstance(path, (str, PathLike)) or isinstance(os.fspath(path), bytes):
             raise InputTypeError(f"path is {type(path).__name__}, expected a string or a path")
+        if not os.fspath(path).strip() or "\0" in os.fspath(path):
+            raise InputError(
+                f"path is {os.fspath(path)!r}, expected the name of a file, such as 'rows.sqlite'"
+            )
         self._setup(
             path=Path(os.path.abspath(Path(path).expanduser())),  # noqa: PTH100  # resolve() would follow links
             max_bytes=checked_bytes(max_bytes, "max_bytes"),
