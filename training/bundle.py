@@ -7,16 +7,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from graph import layer_count
 from safetensors.numpy import save
 from tokens import DOCUMENT_MARKER, QUERY_MARKER, SKIPLIST, Layout
 
 INT8_FILE = "model_int8.onnx"
 POSITIONS = 512
-CHANGES = """
-Changes made by laterank: a projection to token embeddings was added and the weights were trained further for late interaction
-(README.md says how), token type embeddings were folded into the positions, the pooler was dropped, the matrices were rounded to
-INT8 and stored as an ONNX graph, the tokenizer's padding and truncation were removed and two marker tokens declared.
-"""
 
 
 def write_json(path: Path, value: object) -> None:
@@ -44,6 +40,7 @@ def write_configs(
     """Write the PyLate configuration files and the projection, which the graph also holds."""
     dim = len(weights["head.bias"])
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    config |= {"_name_or_path": "laterank", "num_hidden_layers": layer_count(weights)}
     write_json(target / "config.json", config)
     write_json(target / "sentence_bert_config.json", {"max_seq_length": POSITIONS, "do_lower_case": False})
     colbert = {
@@ -73,7 +70,7 @@ def write_configs(
         "activation_function": activation,
     }
     write_json(target / "1_Dense" / "config.json", dense)
-    projection = {"linear.weight": weights["head.weight"], "linear.bias": weights["head.bias"]}
+    projection = {f"linear.{part}": weights[f"head.{part}"].astype(np.float16) for part in ("weight", "bias")}
     (target / "1_Dense" / "model.safetensors").write_bytes(save(projection))
 
 
@@ -84,14 +81,14 @@ def write_bundle(
     weights: dict[str, np.ndarray],
     layout: Layout,
     dims: tuple[int, ...],
+    notice: str,
 ) -> None:
-    """Write all but the model card; LICENSE and NOTICE come from the weights' source, with our changes named."""
+    """Write all but the model card; ``source`` has the tokenizer and the Apache licence's text."""
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(graph, target / graph.name)
     write_tokenizer(source, target / "tokenizer.json")
     write_configs(source, target, layout, weights, dims)
     shutil.copyfile(source / "LICENSE", target / "LICENSE")
-    notice = (source / "NOTICE").read_text(encoding="utf-8").rstrip() + "\n" + CHANGES
     (target / "NOTICE").write_text(notice, encoding="utf-8")
 
 

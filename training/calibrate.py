@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from model import LAYERS, ColbertModel
+from model import ColbertModel
 
 SMOOTHED = ("up", "down")
 STRENGTH = 0.8
@@ -17,7 +17,7 @@ def input_maxima(
     """Return the largest magnitude of every input channel of the chosen products over the given token rows."""
     maxima: dict[str, torch.Tensor] = {}
     hooks = []
-    for number in range(LAYERS):
+    for number in range(len(model.layers)):
         for part in parts:
             name = f"layers.{number}.{part}"
 

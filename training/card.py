@@ -8,6 +8,7 @@ from calibrate import STRENGTH
 from distil import RowRecipe
 from rank_distil import RankRecipe
 from rows import SHARD_PASSAGES
+from starts import Start
 from tokens import Layout
 
 COLLECTIONS = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev", "average")
@@ -25,13 +26,13 @@ TEXT = """\
 ---
 license: apache-2.0
 language: en
-base_model: sentence-transformers/all-MiniLM-L6-v2
+base_model: {base_model}
 pipeline_tag: text-ranking
 tags: [ColBERT, late-interaction, PyLate, onnx]
 ---
 # The embedded default model of laterank
 
-A late-interaction (ColBERT) reranker for English in {megabytes:.1f} MB: 6 layers, 384 wide, {dim}-dimensional token embeddings, INT8.
+A late-interaction (ColBERT) reranker for English in {megabytes:.1f} MB: {layers} layers, 384 wide, {dim}-dimensional token embeddings, INT8.
 `model_int8.onnx` takes `input_ids` and `attention_mask` and returns unit-length `token_embeddings`; the projection is inside.
 `score(q, d) = sum_i max_j <q_i, d_j>` over all query rows and the document rows that are not punctuation.
 Markers `[unused0]` (queries) and `[unused1]` (documents) follow the start token; queries are not expanded. The first {smaller}
@@ -46,7 +47,7 @@ passage is relevant.
 ## Measured
 nDCG@10 x 100, the hundred best of BM25 (bm25s, its defaults) reranked, documents cut at {length} tokens; all judged queries, but 500
 of squad-dev and 300 of pubmedqa (seed 0). We trained on no judged collection, and none decided anything about the model. The
-published weights it starts from were trained on a billion web pairs, which may hold passages of them.
+published weights it starts from were trained on much public text, which may hold passages of them.
 
 {table}
 
@@ -68,9 +69,8 @@ The model is under the Apache License 2.0 (`LICENSE`); `NOTICE` names where the 
 """
 
 RECIPE = """\
-1. The weights of sentence-transformers/all-MiniLM-L6-v2, and a projection that fits its token states to the teacher's token
-   embeddings by least squares.
-2. Row distillation: {epochs} passes over {passages} passages of up to 300 tokens, half of them Wikipedia's, a tenth medical answers
+{start}
+2. Row distillation: {passages} passages of up to 300 tokens{epochs}, half of them Wikipedia's, a tenth medical answers
    and the rest scientific, technical and computing text, each with a query (a heading, one or more sentences, a web question). Every
    token embedding learns the one of answerdotai/answerai-colbert-small-v1 (Apache-2.0, 12 layers), and so do all similarities between
    query and document rows and their maxima, at each dimension that ships. The teacher's space was turned first so that its
@@ -93,7 +93,7 @@ numbers for the last run.
 """
 
 DATA = """\
-- Starting weights: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0; its own card names its training data.
+- Starting weights: {licence}.
 - Wikipedia paragraphs (a snapshot of 2019 or older), CC-BY-SA.
 - Natural Questions, questions only (NQ-open dev and EfficientQA), CC-BY-SA-3.0.
 - MedQuAD, github.com/abachaa/MedQuAD, CC-BY-4.0.
@@ -102,12 +102,13 @@ DATA = """\
   repository names each with its licence."""
 
 
-def recipe_text(selection: dict[str, dict[str, float]]) -> str:
+def recipe_text(start: Start, selection: dict[str, dict[str, float]], *, went_on: bool = False) -> str:
     """Describe the training in the numbers that were used."""
     rows, ranks = RowRecipe(), RankRecipe()
     scores = ", ".join(f"{name} {row['mean']:.1f}" for name, row in sorted(selection.items()))
-    return RECIPE.format(
-        epochs=rows.epochs,
+    return (WENT_ON if went_on else "") + RECIPE.format(
+        start=start.step,
+        epochs=f" ({rows.epochs} passes)" if rows.epochs > 1 else "",
         passages=rows.shards * SHARD_PASSAGES,
         examples=ranks.examples,
         temperature=ranks.teacher_temperature,
@@ -120,23 +121,24 @@ def write_card(
     folder: Path,
     export: dict[str, float],
     table: dict[str, dict[str, float]],
-    selection: dict[str, dict[str, float]],
+    recipe: str,
     layout: Layout,
     dims: tuple[int, ...],
-    *,
-    went_on: bool = False,
+    start: Start,
 ) -> None:
     """Write README.md into the bundle."""
     text = TEXT.format(
+        base_model=start.base_model,
         megabytes=export["bytes"] / 1e6,
+        layers=f"{export['layers']:.0f}",
         dim=max(dims),
         smaller=" or ".join(str(dim) for dim in dims if dim < max(dims)),
-        recipe=(WENT_ON if went_on else "") + recipe_text(selection),
+        recipe=recipe,
         length=layout.document_length,
         table=judged_table(table),
         cosine_mean=export["cosine_mean"],
         cosine_p1=export["cosine_p1"],
         speed=export["int8_tokens_per_second"] / export["fp32_tokens_per_second"],
-        data=DATA,
+        data=DATA.format(licence=start.licence),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

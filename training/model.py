@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-HIDDEN, HEADS, LAYERS, EPSILON = 384, 12, 6, 1e-12
+HIDDEN, HEADS, EPSILON = 384, 12, 1e-12
+MINILM_LAYERS = 6
 
 
 class Layer(nn.Module):
@@ -44,7 +45,7 @@ class Layer(nn.Module):
 class ColbertModel(nn.Module):
     """Token ids to unit-length token embeddings."""
 
-    def __init__(self, dim: int, vocabulary: int = 30522, positions: int = 512, layers: int = LAYERS) -> None:
+    def __init__(self, dim: int, layers: int, vocabulary: int = 30522, positions: int = 512) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary, HIDDEN)
         self.positions = nn.Embedding(positions, HIDDEN)
@@ -68,7 +69,7 @@ class ColbertModel(nn.Module):
 def load_encoder(weights: Path, dim: int) -> ColbertModel:
     """Load Hugging Face BERT weights; token type 0 is folded into the positions, the head stays as it was drawn."""
     bert = load_file(weights)
-    model = ColbertModel(dim)
+    model = ColbertModel(dim, MINILM_LAYERS)
     state = {
         "words.weight": bert["embeddings.word_embeddings.weight"],
         "positions.weight": bert["embeddings.position_embeddings.weight"]
@@ -85,7 +86,7 @@ def load_encoder(weights: Path, dim: int) -> ColbertModel:
         "down": "output.dense",
         "output_norm": "output.LayerNorm",
     }
-    for number in range(LAYERS):
+    for number in range(MINILM_LAYERS):
         source = f"encoder.layer.{number}"
         for part in ("weight", "bias"):
             packed = [bert[f"{source}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import torch
 from bundle import INT8_FILE
+from graph import layer_count
 from model import ColbertModel
 from onnx import numpy_helper
 
@@ -25,7 +26,7 @@ def load_shipped(folder: Path, words: torch.Tensor) -> ColbertModel:
     """Load the INT8 file of a bundle; the vocabulary embeddings were never trained and come from their source."""
     graph = onnx.load(folder / INT8_FILE).graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    model = ColbertModel(stored["head.bias"].shape[0])
+    model = ColbertModel(stored["head.bias"].shape[0], layer_count(stored))
     state = {}
     for name, value in model.state_dict().items():
         owner, part = name.rsplit(".", 1)

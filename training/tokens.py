@@ -23,6 +23,9 @@ class Layout:
     do_query_expansion: bool
 
 
+LAYOUT = Layout(query_length=128, document_length=300, do_query_expansion=False)
+
+
 class ColbertTokenizer:
     """Queries and documents to ids: start token, marker, word pieces, separator and, where wanted, mask tokens."""
 

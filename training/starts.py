@@ -1,0 +1,72 @@
+"""The two places a student can start from: how its weights are read, and what its card and NOTICE say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from model import ColbertModel, load_encoder
+from prune import KEPT_LAYERS, pruned
+from row_loss import DIMS
+
+Load = Callable[[ColbertModel, Path], ColbertModel]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Untrained weights: ``load`` takes the teacher and the folder of the MiniLM weights."""
+
+    load: Load
+    base_model: str
+    step: str
+    licence: str
+    notice: str
+
+
+TOKENIZER = """\
+The tokenizer is that of https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).
+"""
+
+STARTS = {
+    "pruned": Start(
+        load=lambda teacher, _: pruned(teacher),
+        base_model="answerdotai/answerai-colbert-small-v1",
+        step=f"""\
+1. Embeddings, projection and {len(KEPT_LAYERS)} of the 12 layers of answerdotai/answerai-colbert-small-v1 ({", ".join(map(str, KEPT_LAYERS))}, counted
+   from 0), read back from its INT8 file: the layers without which the rest came out nearest to the whole, left out one after another.
+   The projection was fitted anew by least squares.""",
+        licence="answerdotai/answerai-colbert-small-v1, Apache-2.0; its own card names its training data",
+        notice="""\
+This model is derived from answerai-colbert-small-v1
+  https://huggingface.co/answerdotai/answerai-colbert-small-v1
+by Answer.AI, under the Apache License 2.0, whose text stands in 'LICENSE'.
+"""
+        + TOKENIZER
+        + """
+Changes made by laterank: layers were left out and the weights trained further (README.md says how), token type embeddings were
+folded into the positions, the matrices were rounded to INT8 and stored as an ONNX graph, embeddings of unused words left out,
+the tokenizer's padding and truncation removed and two marker tokens declared.
+""",
+    ),
+    "minilm": Start(
+        load=lambda _, source: load_encoder(source / "model.safetensors", max(DIMS)),
+        base_model="sentence-transformers/all-MiniLM-L6-v2",
+        step="""\
+1. The weights of sentence-transformers/all-MiniLM-L6-v2, and a projection that fits its token states to the teacher's token
+   embeddings by least squares.""",
+        licence="sentence-transformers/all-MiniLM-L6-v2, Apache-2.0; its own card names its training data",
+        notice="""\
+This model is derived from all-MiniLM-L6-v2
+  https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2
+under the Apache License 2.0, whose text stands in 'LICENSE'.
+"""
+        + TOKENIZER
+        + """
+Changes made by laterank: a projection to token embeddings was added and the weights were trained further for late interaction
+(README.md says how), token type embeddings were folded into the positions, the pooler was dropped, the matrices were rounded to
+INT8 and stored as an ONNX graph, embeddings of unused words left out, the tokenizer's padding and truncation removed and two
+marker tokens declared.
+""",
+    ),
+}
