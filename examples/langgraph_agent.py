@@ -27,7 +27,10 @@ reranker = ColbertRerank(top_n=3)
 
 
 class State(MessagesState):
-    """A conversation, and what the last search found."""
+    """A conversation, and what the last search found.
+
+    Documents under a key of their own come back as documents; in a ``ToolMessage``'s artifact, as dictionaries.
+    """
 
     sources: list[Document]
 

@@ -1,7 +1,7 @@
 """A reranking service with FastAPI: one model for all requests, an event loop that stays free, bounds on the work.
 
 Start it with ``uvicorn --app-dir examples service:app``. Requests and answers look like those of Cohere's and Jina's
-rerank endpoints, so that their clients need another address only.
+rerank endpoints. A proxy in front should bound the size of a request's body: it is read before it is checked.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from laterank import Reranker
@@ -57,6 +59,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="laterank", lifespan=lifespan)
+
+
+@app.exception_handler(RequestValidationError)
+async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
+    """Say what is wrong and where, without sending the documents back."""
+    wrong = [{"loc": found["loc"], "msg": found["msg"]} for found in error.errors()]
+    return JSONResponse({"detail": wrong}, status_code=422)
 
 
 @app.get("/health")
