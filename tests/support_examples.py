@@ -8,7 +8,12 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def run_example(name: str, folder: Path) -> str:
+# Where fastembed is installed, qdrant-client imports it, and with it onnxruntime before laterank can keep its telemetry
+# from starting; that leaves a file among the temporary ones. docs/deployment.md says so.
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
+
+
+def run_example(name: str, folder: Path, **variables: str) -> str:
     """Run an example from another, empty folder, with the hub out of reach, and return what it printed.
 
     It must leave nothing behind: neither there, nor among the temporary files, nor as a warning.
@@ -25,6 +30,7 @@ def run_example(name: str, folder: Path) -> str:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONIOENCODING": "utf-8",
             **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+            **variables,
         },
         capture_output=True,
         encoding="utf-8",
