@@ -3,16 +3,15 @@
 Run it with ``make demo``; it needs no network.
 """
 
-import json
 import sys
 import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, median
 
 import bm25s
+import papers
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever as LangChainRetriever
@@ -24,7 +23,6 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from laterank import langchain, llama_index
 
-DATA = Path(__file__).parent / "data"
 CANDIDATES = 10
 WIDTH = 100
 
@@ -92,7 +90,7 @@ class Answered:
 def main() -> None:
     """Run both frameworks over every question and print what happened."""
     sys.stdout.reconfigure(errors="replace")  # an abstract may hold letters that this terminal has not
-    abstracts, questions = _read_lines(DATA / "abstracts.jsonl"), _read_lines(DATA / "questions.jsonl")
+    abstracts, questions = papers.abstracts(), papers.questions()
     bm25 = Bm25(abstracts)
 
     start = time.perf_counter()
@@ -207,11 +205,6 @@ def _median_ms(answers: list[Answered]) -> str:
 
 def _words(texts: list[str]) -> list[list[str]]:
     return bm25s.tokenize(texts, stopwords="en", show_progress=False)
-
-
-def _read_lines(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
 
 
 if __name__ == "__main__":

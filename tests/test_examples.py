@@ -1,37 +1,20 @@
 """Every example runs as its reader would run it, offline, and shows what it says it shows."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support_examples import EXAMPLES, NO_TELEMETRY, run_example
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 QUICKSTARTS = ("quickstart_langchain.py", "quickstart_llama_index.py")
+PLACES = re.compile(r"right abstract: place (\d+|not among \d+) before reranking, (\d+|not among \d+) after")
 
 
 @pytest.fixture(scope="module")
 def demo_output(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Run the demo once for all tests."""
     return run_example("demo.py", tmp_path_factory.mktemp("elsewhere"))
-
-
-def run_example(name: str, folder: Path) -> str:
-    """Run an example from another folder, with the hub out of reach, and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / name],
-        cwd=folder,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +85,57 @@ def test_every_question_of_the_demo_has_its_abstract() -> None:
     assert len(ids) == len(abstracts) <= 200
     assert {question["id"] for question in questions} <= ids
     assert all(entry["text"].strip() for entry in [*abstracts, *questions])
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.[pi]*")), ids=lambda path: path.name)
+def test_every_example_is_in_the_table(path: Path) -> None:
+    """An example that nobody finds is none."""
+    assert f"({path.name})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "places_before"),
+    [
+        ("langchain_rag.py", ["5"]),
+        ("llama_index_engines.py", ["5", "4", "2"]),
+        ("qdrant_store.py", ["4"]),
+        ("lancedb_store.py", ["5", "1", "3"]),
+    ],
+)
+def test_an_example_puts_the_right_abstract_first(
+    name: str, places_before: list[str], tmp_path: Path
+) -> None:
+    """Where vectors and words put it lower, whatever the framework or the store."""
+    printed = run_example(name, tmp_path, **(NO_TELEMETRY if name == "qdrant_store.py" else {}))
+    assert PLACES.findall(printed) == [(before, "1") for before in places_before]
+
+
+def test_the_agent_keeps_its_conversation_and_its_sources(tmp_path: Path) -> None:
+    """What the checkpointer gives back has all messages, and documents with scores, the right one first."""
+    printed = run_example("langgraph_agent.py", tmp_path)
+    assert PLACES.findall(printed) == [("5", "1"), ("4", "1")]
+    assert re.findall(r"kept: (.*)", printed) == [
+        f"{count} messages, sources with a float as score" for count in (4, 8)
+    ]
+
+
+def test_hybrid_search_gains_most_by_reranking(tmp_path: Path) -> None:
+    """The reranked list is better than either search and than their fusion, of which it leaves nothing out."""
+    rows = re.findall(r"^(\w+) +([\d.]+) +(\d+) +(\d+)$", run_example("hybrid.py", tmp_path), re.MULTILINE)
+    table = {name: (float(mrr), int(first), int(found)) for name, mrr, first, found in rows}
+    assert list(table) == ["BM25", "dense", "fused", "reranked"]
+    reranked = table.pop("reranked")
+    for mrr, first, _ in table.values():
+        assert reranked[0] > mrr
+        assert reranked[1] > first
+    assert reranked[2] == table["fused"][2] >= table["BM25"][2]
+
+
+def test_stores_that_keep_token_embeddings_score_as_laterank_does(tmp_path: Path) -> None:
+    """Qdrant's and LanceDB's MaxSim is ours, and all three put the right abstract first."""
+    printed = run_example("multivector.py", tmp_path, **NO_TELEMETRY)
+    rows = re.findall(r"^ +(\d+) +([\d.]+) +([\d.]+) +([\d.]+)$", printed, re.MULTILINE)
+    assert len(rows) == 5
+    assert rows[0][0] == "12805495"
+    for _, ours, *theirs in rows:
+        assert [float(score) for score in theirs] == pytest.approx([float(ours)] * 2, abs=2e-3)
