@@ -15,7 +15,9 @@ import laterank
 from laterank import Reranker, SqliteCache
 
 PAGE = Path(__file__).parent.parent / "docs" / "scale_out.md"
-PASSAGES = [f"Planet number {number} has {number * 7 % 11} moons and {number % 5} rings." for number in range(90)]
+PASSAGES = [
+    f"Planet number {number} has {number * 7 % 11} moons and {number % 5} rings." for number in range(90)
+]
 
 
 def program() -> str:
@@ -59,7 +61,10 @@ def test_processes_warm_one_file_together(tmp_path: Path) -> None:
 
 def test_the_smallest_bound_of_all_processes_wins(tmp_path: Path) -> None:
     """Each keeps the file below its own bound whenever it writes."""
-    with SqliteCache(tmp_path / "a.sqlite") as large, SqliteCache(tmp_path / "a.sqlite", max_bytes=9_000) as small:
+    with (
+        SqliteCache(tmp_path / "a.sqlite") as large,
+        SqliteCache(tmp_path / "a.sqlite", max_bytes=9_000) as small,
+    ):
         Reranker.from_pretrained(cache=large).warm(PASSAGES[:40])
         assert len(large) == 40
         Reranker.from_pretrained(cache=small).rank("Which planet has rings?", PASSAGES[50:51])

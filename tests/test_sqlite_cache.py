@@ -469,7 +469,12 @@ def test_a_read_only_cache_that_is_replaced_is_read_anew(guarded: Path) -> None:
     """A file that was published by renaming it over the old one is read at the next call, without a restart."""
     look = "print(cache.contains_many([b'a', b'n']), flush=True)"
     reader = subprocess.Popen(
-        [sys.executable, "-c", f"{AS_NOBODY}\ncache = SqliteCache(path)\n{look}\ninput()\n{look}", str(guarded)],
+        [
+            sys.executable,
+            "-c",
+            f"{AS_NOBODY}\ncache = SqliteCache(path)\n{look}\ninput()\n{look}",
+            str(guarded),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
