@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from laterank import errors
 from laterank.model import registry
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +70,19 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     for page in DOCS.rglob("*.md"):
         assert f" {page.relative_to(DOCS).as_posix()}\n" in navigation, page
+
+
+@pytest.mark.parametrize(
+    "module", ["laterank", "laterank.langchain", "laterank.llama_index", "laterank.explanation"]
+)
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    """What a module offers is described in docs/api.md; the errors stand there together."""
+    described = set(
+        re.findall(r"^::: ([\w.]+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    offered = set(importlib.import_module(module).__all__) - set(errors.__all__)
+    assert {f"{module}.{name}" for name in offered} - described == set()
+    assert "laterank.errors" in described
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
