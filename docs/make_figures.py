@@ -1,13 +1,19 @@
-"""Draw the figures of README and docs from what the benchmarks measured: ``python docs/make_figures.py``."""
+"""Draw the figures of README and docs: ``python docs/make_figures.py``.
+
+Quality and calibration from what the benchmarks measured, late interaction from the bundled model itself; ``--only late`` draws
+those alone.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from draw_late_interaction import draw_maxsim, draw_three_ways, draw_tokens
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -93,6 +99,9 @@ if __name__ == "__main__":
     mpl.rcParams["svg.fonttype"] = "none"
     mpl.rcParams["font.family"] = "sans-serif"
     IMAGES.mkdir(parents=True, exist_ok=True)
-    draw_quality()
-    if (RESULTS / "calibration.json").is_file():  # once a calibration was measured
-        draw_reliability()
+    for draw in (draw_maxsim, draw_three_ways, draw_tokens):
+        draw(IMAGES)
+    if sys.argv[1:] != ["--only", "late"]:
+        draw_quality()
+        if (RESULTS / "calibration.json").is_file():  # once a calibration was measured
+            draw_reliability()

@@ -1,7 +1,9 @@
 """Every Python block of README and docs runs, in order, page by page, and prints what the page says."""
 
+import ast
 import doctest
 import importlib
+import importlib.util
 import io
 import re
 from contextlib import redirect_stdout
@@ -9,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from laterank import errors
 from laterank.model import registry
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*.md"))]
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 MODULES = [
     ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
@@ -64,8 +68,21 @@ def test_every_example_in_a_docstring_runs(name: str, monkeypatch: pytest.Monkey
 def test_every_page_is_in_the_navigation() -> None:
     """A page that nobody can reach is no documentation."""
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name in navigation, page.name
+    for page in DOCS.rglob("*.md"):
+        assert f" {page.relative_to(DOCS).as_posix()}\n" in navigation, page
+
+
+@pytest.mark.parametrize(
+    "module", ["laterank", "laterank.langchain", "laterank.llama_index", "laterank.explanation"]
+)
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    """What a module offers is described in docs/api.md; the errors stand there together."""
+    described = set(
+        re.findall(r"^::: ([\w.]+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    offered = set(importlib.import_module(module).__all__) - set(errors.__all__)
+    assert {f"{module}.{name}" for name in offered} - described == set()
+    assert "laterank.errors" in described
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -73,3 +90,50 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     """Links and pictures of the repository exist."""
     for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+# --- migration: differences between another package's program and ours -----------------------------------------------
+
+DIFFERENCES = [
+    pytest.param(page, line, body, following, id=f"{page.stem}:{line}")
+    for page in PAGES
+    for (language, body, line), (_, following, _) in zip(blocks(page), blocks(page)[1:], strict=False)
+    if language == "diff"
+]
+
+
+def side(difference: str, *, without: str) -> str:
+    """Return a difference's old side (without "+") or new one (without "-")."""
+    return "".join(line[1:] or "\n" for line in difference.splitlines(keepends=True) if line[0] != without)
+
+
+def test_there_are_differences() -> None:
+    """Each migration page has at least one, so the tests below have something to read."""
+    pages = {page.values[0] for page in DIFFERENCES}
+    assert pages >= set((DOCS / "migration").glob("*.md")) - {DOCS / "migration" / "index.md"}
+
+
+@pytest.mark.parametrize(("page", "line", "body", "following"), DIFFERENCES)
+def test_a_difference_ends_in_the_program_after_it(page: Path, line: int, body: str, following: str) -> None:
+    """Whoever changes the marked lines has the program of the next block, which runs."""
+    assert side(body, without="-").strip() == following.strip()
+
+
+@pytest.mark.parametrize(("page", "line", "body", "following"), DIFFERENCES)
+def test_a_difference_starts_from_what_the_other_package_has(
+    page: Path, line: int, body: str, following: str
+) -> None:
+    """The old side is Python, and of packages that are installed it imports what is there.
+
+    It can't run: it would download models, or ask for a key, and most of the other packages are not installed.
+    """
+    for node in ast.walk(ast.parse(side(body, without="+"))):
+        if isinstance(node, ast.ImportFrom) and is_installed(str(node.module)):
+            found = importlib.import_module(str(node.module))
+            assert all(hasattr(found, name.name) for name in node.names), ast.unparse(node)
+
+
+def is_installed(module: str) -> bool:
+    """Tell whether a module's package is there; LlamaIndex's many share one name, and those of the pages are not."""
+    shared = module.startswith("llama_index.postprocessor")
+    return not shared and importlib.util.find_spec(module.split(".")[0]) is not None

@@ -465,6 +465,34 @@ cache.close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
+def test_a_read_only_cache_that_is_replaced_is_read_anew(guarded: Path) -> None:
+    """A file that was published by renaming it over the old one is read at the next call, without a restart."""
+    look = "print(cache.contains_many([b'a', b'n']), flush=True)"
+    reader = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"{AS_NOBODY}\ncache = SqliteCache(path)\n{look}\ninput()\n{look}",
+            str(guarded),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "[True, False]\n"
+        published = guarded.parent.parent / "published.sqlite"
+        with SqliteCache(published) as cache:
+            cache.put_many({b"n": rows(2)})
+        published.chmod(0o444)
+        guarded.parent.chmod(0o755)
+        published.rename(guarded)
+        guarded.parent.chmod(0o555)
+        assert reader.communicate("\n", timeout=120)[0] == "[False, True]\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
 def test_a_cache_where_nothing_can_be_written_is_refused_at_once(guarded: Path) -> None:
     """When it is made, not when the first query comes."""
     printed = run(
