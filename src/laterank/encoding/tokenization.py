@@ -109,23 +109,33 @@ class ColbertTokenizer:
         return self._reading(text, tokens, "document", self._document_head)
 
     def windows(self, text: str, *, overlap: float) -> list[Span]:
-        """Cut a document that is longer than ``document_length`` into windows that are not; one for a document that fits.
+        """Cut a document that is longer than ``document_length`` into windows that are not; one for a document that fits."""
+        prompt = self._origins("", self._config.document_prompt).seen
+        [encoding] = self._encodings([prompt], None, self._tokenizer.encode_batch)
+        added = len(self._document_head) + len(self._tail) + len(encoding.ids)
+        return self._windows(text, max(1, self._config.document_length - added), overlap)
 
-        A window's prompt and special tokens count, and so do those that come of a cut within a word, when it is read alone.
+    # --- text to windows ----------------------------------------------------------------------------------------------
+
+    def _windows(self, text: str, room: int, overlap: float) -> list[Span]:
+        """Cut a document into windows of so many tokens of its own.
+
+        Read alone, a window that begins or ends within a word has other tokens there, and may have more than fit: it is cut
+        again, into smaller ones.
         """
         origins = self._origins(text, self._config.document_prompt)
         [encoding] = self._encodings([origins.seen], None, self._tokenizer.encode_batch)
         spans = [origins.span(start, end) for start, end in encoding.offsets]
         starts = list(accumulate((max(0, start) for start, end in spans if end > 0), max))
-        room = self._config.document_length - len(self._document_head) - len(self._tail)
-        room -= len(spans) - len(starts)
-        cut = windows(text, starts, room=max(room, 1), overlap=overlap)
-        if len(cut) < 2:
-            return [(0, len(text))]
-        read = self.documents([text[start:end] for start, end in cut])
+        cut = windows(text, starts, room=room, overlap=overlap)
+        if len(cut) == 1:
+            return cut
         found: list[Span] = []
+        read = self.documents([text[start:end] for start, end in cut])
         for (start, end), tokens in zip(cut, read, strict=True):
-            again = self.windows(text[start:end], overlap=overlap) if tokens.truncated else [(0, end - start)]
+            again = [(0, end - start)]
+            if tokens.truncated and room > 1:
+                again = self._windows(text[start:end], room * 3 // 4, overlap)
             found += [(start + first, start + last) for first, last in again]
         return found
 

@@ -14,14 +14,14 @@ Span = tuple[int, int]
 def windows(text: str, starts: Sequence[int], *, room: int, overlap: float) -> list[Span]:
     """Cut a text into windows of equal token counts, evenly spread from its first token to its last.
 
-    Windows are cut between tokens and, where a word starts within half the overlap, between words: a word's parts alone
+    Windows are cut between tokens and, where a word starts within a quarter of the overlap, between words: a word's parts alone
     would be other tokens. Scoring a long document by its best window is MaxP (Dai & Callan 2019, arXiv 1905.09217).
 
     Args:
         text: The whole text.
         starts: The first character of each of its tokens, never falling. *Shape:* ``(tokens,)``
         room: The most tokens of a window, at least 1.
-        overlap: The least share of a window that the next one repeats, before cuts are moved to words; in [0, 1).
+        overlap: The share of a window that the next one repeats, or more, before cuts are moved to words; in [0, 1).
 
     Returns:
         Spans of characters in order, which leave nothing out; the whole text where it fits into one.
@@ -31,12 +31,13 @@ def windows(text: str, starts: Sequence[int], *, room: int, overlap: float) -> l
         return [(0, len(text))]
     repeated = min(int(room * overlap), room - 1)
     count = ceil((tokens - repeated) / (room - repeated))
+    reach = repeated // 4
     spans = []
     for place in range(count):
         first = place * (tokens - room) // (count - 1)
-        start = 0 if place == 0 else starts[_word_start(text, starts, first, repeated // 2)]
+        start = 0 if place == 0 else starts[_word_start(text, starts, first, reach)]
         after = first + room
-        end = len(text) if after >= tokens else starts[_word_start(text, starts, after, -(repeated // 2))]
+        end = len(text) if after >= tokens else starts[_word_start(text, starts, after, -reach)]
         if start < end:
             spans.append((start, end))
     return spans
