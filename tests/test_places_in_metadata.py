@@ -125,7 +125,7 @@ def test_the_policy_is_an_option_of_both_adapters() -> None:
         assert made.reranker.long_documents == "windows"
         assert pickle.loads(pickle.dumps(made)).long_documents == "windows"
         assert adapter(reranker=POLICIES["windows"]).long_documents == "windows"
-        with pytest.raises(InputError, match="long_documents, not both"):
+        with pytest.raises(ValidationError, match="long_documents, not both"):
             adapter(reranker=POLICIES["truncate"], long_documents="windows")
         with pytest.raises(ValidationError):
             adapter(model=TINY_MODEL, long_documents="split")
