@@ -114,15 +114,14 @@ class LongDocuments:
         """
         if self.kind == "truncate":
             return Pieces(documents)
+        spans = self.windows(documents)
         if self.kind == "error":
-            for position, long in enumerate(self._are_long(documents)):
-                if long:
+            for position, found in enumerate(spans):
+                if len(found) > 1:
                     raise InputError(
                         f"{name}[{first + position}] has {len(documents[position]):,} characters, more than {self._name} "
                         "reads; split it, or use long_documents='windows' or 'truncate'"
                     )
-            return Pieces(documents)
-        spans = self.windows(documents)
         if all(len(found) == 1 for found in spans):
             return Pieces(documents)
         texts = [
@@ -131,9 +130,9 @@ class LongDocuments:
         return Pieces(texts, spans)
 
     def windows(self, documents: Sequence[str]) -> list[tuple[Span, ...]]:
-        """Return the characters of what is read of each document: one span, unless it is read in windows."""
+        """Return the characters of what is read of each document: one span, unless it is to be cut into windows."""
         encoder = self._encoder
-        if self.kind != "windows" or encoder is None:
+        if self.kind == "truncate" or encoder is None:
             return [((0, len(text)),) for text in documents]
 
         def find(texts: Sequence[str]) -> Iterable[tuple[Span, ...]]:
@@ -145,14 +144,11 @@ class LongDocuments:
         """Say of each ranked document whether its end was cut off."""
         if self.kind != "truncate" or self._encoder is None:
             return list(ranking)
-        cut = self._are_long([documents[place.index] for place in ranking])
+        cut = self._long.of([documents[place.index] for place in ranking], self._encoder.truncates)
         return [
             replace(place, truncated=True) if long else place
             for place, long in zip(ranking, cut, strict=True)
         ]
-
-    def _are_long(self, documents: Sequence[str]) -> list[bool]:
-        return self._long.of(documents, self._encoder.truncates) if self._encoder is not None else []
 
     def __reduce__(self) -> Any:
         return LongDocuments, (self.kind, self._encoder, self.overlap)  # what was remembered stays behind

@@ -110,15 +110,13 @@ class ColbertTokenizer:
 
     def windows(self, text: str, *, overlap: float) -> list[Span]:
         """Cut a document that is longer than ``document_length`` into windows that are not; one for a document that fits."""
-        prompt = self._origins("", self._config.document_prompt).seen
-        [encoding] = self._encodings([prompt], None, self._tokenizer.encode_batch)
-        added = len(self._document_head) + len(self._tail) + len(encoding.ids)
-        return self._windows(text, max(1, self._config.document_length - added), overlap)
+        room = self._config.document_length - len(self._document_head) - len(self._tail)
+        return self._windows(text, room, overlap)
 
     # --- text to windows ----------------------------------------------------------------------------------------------
 
     def _windows(self, text: str, room: int, overlap: float) -> list[Span]:
-        """Cut a document into windows of so many tokens of its own.
+        """Cut a document into windows of so many tokens, each with the prompt before it.
 
         Read alone, a window that begins or ends within a word has other tokens there, and may have more than fit: it is cut
         again, into smaller ones.
@@ -127,7 +125,8 @@ class ColbertTokenizer:
         [encoding] = self._encodings([origins.seen], None, self._tokenizer.encode_batch)
         spans = [origins.span(start, end) for start, end in encoding.offsets]
         starts = list(accumulate((max(0, start) for start, end in spans if end > 0), max))
-        cut = windows(text, starts, room=room, overlap=overlap)
+        own_room = max(1, room - (len(spans) - len(starts)))
+        cut = windows(text, starts, room=own_room, overlap=overlap)
         if len(cut) == 1:
             return cut
         found: list[Span] = []
