@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_no_cache_changes_a_score(
 
 def flipped(ranking: list, length: int) -> list:
     """Rank the reversed list by hand: mirrored positions, equal scores in the caller's order again."""
-    mirrored = [type(ranked)(length - 1 - ranked.index, ranked.score) for ranked in ranking]
+    mirrored = [replace(ranked, index=length - 1 - ranked.index) for ranked in ranking]
     return sorted(mirrored, key=lambda ranked: (-ranked.score, ranked.index))
 
 

@@ -91,6 +91,7 @@ def test_ids_and_metadata_survive() -> None:
     """Id and metadata come back with the score beside them (langchain-cohere PR #131, langchain #19142)."""
     for document in tiny(top_n=None).compress_documents(documents(), QUESTION):
         assert document.metadata.pop("relevance_score") is not None
+        document.metadata.pop("relevance_truncated", None)  # the tiny model reads 48 tokens
         assert document in documents()
 
 

@@ -21,6 +21,7 @@ LAYERS = (
     {"scoring", "model"},
     {"encoding"},
     {"cache", "ranking", "scale"},
+    {"fusion", "long_documents"},
     {"explanation"},
     {"reranker"},
     {"adapter"},

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,14 +13,17 @@ from pydantic.json_schema import SkipJsonSchema
 from laterank.cache.warming import Progress, Warmed
 from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
+from laterank.fusion import FusionKind
+from laterank.long_documents import LongDocumentKind
 from laterank.model.files import BUNDLED
+from laterank.ranking import RankedDocument
 from laterank.reranker import Reranker
 from laterank.scale import ScoreKind
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["RerankOptions"]
+__all__ = ["RerankOptions", "place_metadata", "without_places"]
 
 T = TypeVar("T")
 
@@ -30,6 +34,7 @@ _LoadedReranker = Annotated[
 _LOADING_OPTIONS = (
     "cache",
     "local_files_only",
+    "long_documents",
     "model",
     "providers",
     "quantized",
@@ -38,6 +43,28 @@ _LOADING_OPTIONS = (
     "threads",
     "truncate_dim",
 )
+
+
+_OURS = ("fused_score", "relevance_truncated", "relevance_window")
+
+
+def place_metadata(place: RankedDocument, first_score: Any) -> dict[str, Any]:
+    """Return what a document's metadata say of its place beside the score: how it was read, and where it was before."""
+    found: dict[str, Any] = {}
+    if place.truncated:
+        found["relevance_truncated"] = True
+    if place.window is not None:
+        found["relevance_window"] = list(place.window)
+    if place.fused is not None:
+        found |= {"fused_score": place.fused, "retrieval_rank": place.index + 1}
+        if isinstance(first_score, Real):
+            found["retrieval_score"] = float(first_score)
+    return found
+
+
+def without_places(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without what an earlier reranking said of its own ranking."""
+    return {key: value for key, value in metadata.items() if key not in _OURS}
 
 
 class RerankOptions(BaseModel):
@@ -71,9 +98,21 @@ class RerankOptions(BaseModel):
         frozen=True,
         description="Where documents' embeddings are kept: True: in memory; a path: in a file; False: nowhere.",
     )
+    long_documents: LongDocumentKind = Field(
+        default="truncate",
+        frozen=True,
+        description="What happens to documents longer than the model reads: their end is cut off, they are read in "
+        "windows, or refused.",
+    )
     reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
     score_threshold: float | None = Field(
         default=None, description="Drop results with a lower score, in the unit of score."
+    )
+    fusion: FusionKind | None = Field(
+        default=None, description="Mix in the retriever's order (rrf) or scores (weighted); None: neither."
+    )
+    fusion_weight: float = Field(
+        default=0.5, ge=0, le=1, description="The reranker's share of a fusion, from 0 to 1."
     )
 
     def model_post_init(self, context: Any, /) -> None:
@@ -86,7 +125,36 @@ class RerankOptions(BaseModel):
         elif clash := [name for name in _LOADING_OPTIONS if name in self.model_fields_set]:
             raise InputError(f"reranker is loaded already: pass it, or {', '.join(clash)}, not both")
         else:
-            self.__dict__.update(model=self.reranker.name, score=self.reranker.score)
+            given = self.reranker
+            self.__dict__.update(model=given.name, score=given.score, long_documents=given.long_documents)
+
+    def _rank(
+        self, query: str, texts: Sequence[str], first_scores: Sequence[Any], *, top_n: int | None, where: str
+    ) -> list[RankedDocument]:
+        """Rank what a retriever found, mixing its scores in where the fusion needs them.
+
+        Args:
+            query: The question.
+            texts: What the model reads of the candidates, in the retriever's order.
+            first_scores: The retriever's scores, where it gave some; None for others.
+            top_n: How many to return; None for all.
+            where: Where the scores were looked for, for an error.
+        """
+        weighted = self.fusion == "weighted"
+        if weighted and None in first_scores:
+            raise InputError(
+                f'fusion="weighted" mixes scores, but number {list(first_scores).index(None)} has none {where}; '
+                'fusion="rrf" needs the order alone'
+            )
+        return self.reranker.rank(
+            query,
+            texts,
+            top_n=top_n,
+            score_threshold=self.score_threshold,
+            fusion=self.fusion,
+            fusion_weight=self.fusion_weight,
+            first_stage_scores=first_scores if weighted else None,
+        )
 
     def _warm(
         self, documents: Iterable[T], text_of: Callable[[T, int], str], *, progress: Progress

@@ -19,6 +19,7 @@ __all__ = [
     "checked_bytes",
     "checked_threshold",
     "checked_top_n",
+    "documents_names",
     "is_blank",
 ]
 
@@ -82,8 +83,15 @@ def check_queries(queries: Sequence[str], documents_per_query: Sequence[Sequence
         raise InputError(
             f"there are {len(queries)} queries and {len(documents_per_query)} lists of documents"
         )
-    for position, documents in enumerate(documents_per_query):
-        check_texts(documents, "documents" if len(queries) == 1 else f"documents_per_query[{position}]")
+    for name, documents in zip(documents_names(len(queries)), documents_per_query, strict=True):
+        check_texts(documents, name)
+
+
+def documents_names(queries: int) -> list[str]:
+    """Return what to call each query's documents in an error."""
+    return (
+        ["documents"] if queries == 1 else [f"documents_per_query[{position}]" for position in range(queries)]
+    )
 
 
 def checked_top_n(top_n: int | None) -> int | None:

@@ -14,8 +14,9 @@ except ImportError as error:
         'laterank.langchain needs langchain-core: pip install langchain-core, or pip install "laterank[langchain]"'
     ) from error
 
-from laterank.adapter import RerankOptions
+from laterank.adapter import RerankOptions, place_metadata, without_places
 from laterank.cache.warming import Progress, Warmed
+from laterank.ranking import RankedDocument
 
 __all__ = ["ColbertRerank", "RerankResult"]
 
@@ -30,7 +31,9 @@ class RerankResult(TypedDict):
 class ColbertRerank(RerankOptions, BaseDocumentCompressor):
     """Rerank retrieved documents with a late-interaction (ColBERT) model.
 
-    Documents come back as copies, best first, with ``metadata["relevance_score"]``. The model is found when
+    Documents come back as copies, best first, with ``metadata["relevance_score"]``, and with
+    ``metadata["relevance_truncated"]`` or ``["relevance_window"]`` where they are longer than the model reads. With a
+    ``fusion`` the order is that of ``metadata["fused_score"]``, beside ``["retrieval_rank"]``. The model is found when
     the object is built, loaded at the first call and shared by copies. ``reranker`` takes a `laterank.Reranker`
     in place of the options that load one: to share a model, or to load one in ways that have no field here.
     ``model_dump`` leaves it out.
@@ -55,6 +58,10 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
     top_n: int | None = Field(
         default=3, ge=1, strict=True, description="How many documents to keep; None: all."
     )
+    retrieval_score_key: str = Field(
+        default="score",
+        description="The metadata key of the retriever's score, higher for better; a weighted fusion needs it.",
+    )
 
     def rerank(
         self, documents: Sequence[str | Document | dict[str, Any]], query: str, *, top_n: int | None = -1
@@ -74,11 +81,8 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         """
         if not isinstance(documents, Sequence) or isinstance(documents, (str, bytes)):
             raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of documents")
-        texts = [_text(document, position) for position, document in enumerate(documents)]
-        ranked = self.reranker.rank(
-            query, texts, top_n=self.top_n if top_n == -1 else top_n, score_threshold=self.score_threshold
-        )
-        return [{"index": r.index, "relevance_score": r.score} for r in ranked]
+        places = self._places(documents, query, top_n=self.top_n if top_n == -1 else top_n)
+        return [{"index": place.index, "relevance_score": place.score} for place in places]
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -91,9 +95,13 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
                     f"documents[{position}] is a {type(document).__name__}, expected a Document; rerank() takes texts"
                 )
         compressed = []
-        for result in self.rerank(documents, query):
-            document = documents[result["index"]]
-            metadata = {**document.metadata, "relevance_score": result["relevance_score"]}
+        for place in self._places(documents, query, top_n=self.top_n):
+            document = documents[place.index]
+            metadata = {
+                **without_places(document.metadata),
+                "relevance_score": place.score,
+                **place_metadata(place, self._first_score(document)),
+            }
             compressed.append(document.model_copy(update={"metadata": metadata}))
         return compressed
 
@@ -113,6 +121,23 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
             InputError: If there is no cache, or a document has no text.
         """
         return self._warm(documents, _text, progress=progress)
+
+    def _places(
+        self, documents: Sequence[str | Document | dict[str, Any]], query: str, *, top_n: int | None
+    ) -> list[RankedDocument]:
+        texts = [_text(document, position) for position, document in enumerate(documents)]
+        first_scores = [self._first_score(document) for document in documents]
+        where = f"in metadata[{self.retrieval_score_key!r}] (retrieval_score_key)"
+        return self._rank(query, texts, first_scores, top_n=top_n, where=where)
+
+    def _first_score(self, document: str | Document | dict[str, Any]) -> Any:
+        return _metadata(document).get(self.retrieval_score_key)
+
+
+def _metadata(document: str | Document | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(document, Document):
+        return document.metadata
+    return document.get("metadata") or {} if isinstance(document, dict) else {}
 
 
 def _text(document: str | Document | dict[str, Any], position: int) -> str:

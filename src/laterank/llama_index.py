@@ -18,8 +18,9 @@ except ImportError as error:
         'laterank.llama_index needs llama-index-core: pip install llama-index-core, or pip install "laterank[llama-index]"'
     ) from error
 
-from laterank.adapter import RerankOptions
+from laterank.adapter import RerankOptions, place_metadata, without_places
 from laterank.cache.warming import Progress, Warmed
+from laterank.ranking import RankedDocument
 
 __all__ = ["CacheWarmer", "ColbertRerank"]
 
@@ -29,7 +30,9 @@ _dispatcher = get_dispatcher(__name__)
 class ColbertRerank(RerankOptions, BaseNodePostprocessor):
     """Rerank retrieved nodes with a late-interaction (ColBERT) model.
 
-    Nodes come back in new ``NodeWithScore`` objects, best first; nodes without text come last. The model is
+    Nodes come back in new ``NodeWithScore`` objects, best first; nodes without text come last. One that is longer than the
+    model reads is copied, with ``metadata["relevance_truncated"]`` or ``["relevance_window"]``. With a ``fusion`` the score is
+    the mixed one, and ``metadata["relevance_score"]``, ``["retrieval_rank"]`` and ``["retrieval_score"]`` say what was. The model is
     found when the object is built, loaded at the first call and shared by copies. ``reranker`` takes a
     `laterank.Reranker` in place of the options that load one: to share a model, or to load one in ways that
     have no field here. A pickle holds it, ``to_dict`` cannot.
@@ -134,23 +137,29 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             _dispatcher.event(
                 ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self.model)
             )
-            ranked = self.reranker.rank(query, texts, top_n=top_n, score_threshold=self.score_threshold)
-            reranked = [self._with_score(nodes[r.index], r.score) for r in ranked]
+            first_scores = [node.score for node in nodes]
+            ranked = self._rank(query, texts, first_scores, top_n=top_n, where="(node.score)")
+            reranked = [self._placed(nodes[place.index], place) for place in ranked]
             _dispatcher.event(ReRankEndEvent(nodes=reranked))
             event.on_end(payload={EventPayload.NODES: reranked})
         return reranked
 
-    def _with_score(self, found: NodeWithScore, score: float) -> NodeWithScore:
-        if not self.keep_retrieval_score:
+    def _placed(self, found: NodeWithScore, place: RankedDocument) -> NodeWithScore:
+        """Return the node with its score, copied where its metadata have more to say."""
+        first = found.score
+        added = place_metadata(place, first)
+        if place.fused is not None:
+            added["relevance_score"] = place.score
+        if self.keep_retrieval_score:
+            added["retrieval_score"] = None if first is None else float(first)
+        score, kept = place.score if place.fused is None else place.fused, without_places(found.node.metadata)
+        if not added and len(kept) == len(found.node.metadata):
             return found.model_copy(update={"score": score})
-        key, first = "retrieval_score", found.score
-        node = found.node.model_copy(
-            update={
-                "metadata": {**found.node.metadata, key: None if first is None else float(first)},
-                "excluded_embed_metadata_keys": [*found.node.excluded_embed_metadata_keys, key],
-                "excluded_llm_metadata_keys": [*found.node.excluded_llm_metadata_keys, key],
-            }
-        )
+        hidden = {
+            name: list(dict.fromkeys([*getattr(found.node, name), *added]))
+            for name in ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys")
+        }
+        node = found.node.model_copy(update={"metadata": {**kept, **added}, **hidden})
         return found.model_copy(update={"node": node, "score": score})
 
     def _text(self, node: BaseNode | NodeWithScore, position: int) -> str:

@@ -19,6 +19,7 @@ from laterank.checks import (
     check_texts,
     checked_threshold,
     checked_top_n,
+    documents_names,
     is_blank,
 )
 from laterank.encoding.encoder import ColbertEncoder
@@ -28,6 +29,8 @@ from laterank.errors import CacheError, InputTypeError
 from laterank.explanation.explain import explain_documents
 from laterank.explanation.ranking import RankingExplanation, explained_ranking
 from laterank.explanation.single import Explanation
+from laterank.fusion import FusionKind, checked_fusion, checked_scores
+from laterank.long_documents import LongDocumentKind, LongDocuments
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
 from laterank.ranking import RankedDocument, best
@@ -56,7 +59,15 @@ class Reranker:
         'Mars is known as the Red Planet.'
     """
 
-    def __init__(self, encoder: Encoder, *, cache: CacheChoice = True, score: ScoreKind = "mean") -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        cache: CacheChoice = True,
+        score: ScoreKind = "mean",
+        long_documents: LongDocumentKind = "truncate",
+        window_overlap: float = 0.25,
+    ) -> None:
         """Make a reranker of an encoder; ``from_pretrained`` finds a model by name.
 
         Args:
@@ -66,9 +77,14 @@ class Reranker:
             score: ``"mean"`` divides MaxSim by the query's rows, so that scores lie in [-1, 1] whatever the query's length;
                 ``"sum"`` is the literature's raw MaxSim; ``"probability"`` is how probable it is that the document is
                 relevant, for models that ship a calibration. The ranking is the same.
+            long_documents: What happens to documents that are longer than the model reads: ``"truncate"`` cuts their end off
+                and says so in the ranking; ``"windows"`` reads them whole, in windows, and scores the best one; ``"error"``
+                refuses them.
+            window_overlap: The share of a window that the next one repeats, in [0, 1).
 
         Raises:
-            InputError: If ``score`` or ``cache`` is none of these, or the model ships no calibration.
+            InputError: If an option is none of these, the model ships no calibration, or the encoder cannot tell long
+                documents and they are not to be truncated.
             CacheError: If the cache's file is damaged, something else, or cannot be made.
             ModelFormatError: If its calibration is broken.
         """
@@ -79,6 +95,7 @@ class Reranker:
         self.encoder = encoder
         self.cache = choose_cache(cache)
         self._scale = Scale(score, encoder)
+        self._long = LongDocuments(long_documents, encoder, window_overlap)
         self._loaded_in: int | None = None
 
     @classmethod
@@ -88,6 +105,8 @@ class Reranker:
         *,
         cache: CacheChoice = True,
         score: ScoreKind = "mean",
+        long_documents: LongDocumentKind = "truncate",
+        window_overlap: float = 0.25,
         revision: str | None = None,
         config: ColbertConfig | Mapping[str, Any] | None = None,
         onnx_file: str | None = None,
@@ -108,6 +127,9 @@ class Reranker:
                 False or None for nowhere, or a cache, such as ``SqliteCache(path, max_bytes=...)``.
             score: ``"mean"`` (in [-1, 1]), ``"sum"`` (raw MaxSim) or ``"probability"`` (in [0, 1], for models that ship a
                 calibration).
+            long_documents: ``"truncate"``, ``"windows"`` (score the best window of a document that is longer than the model
+                reads) or ``"error"``.
+            window_overlap: The share of a window that the next one repeats, in [0, 1).
             revision: A branch, tag or commit of the hub's repository.
             config: Single settings that correct the model's files, or a ``ColbertConfig`` in place of them.
             onnx_file: The graph to use, relative to the model.
@@ -140,7 +162,9 @@ class Reranker:
             local_files_only=local_files_only,
             token=token,
         )
-        return cls(encoder, cache=cache, score=score)
+        return cls(
+            encoder, cache=cache, score=score, long_documents=long_documents, window_overlap=window_overlap
+        )
 
     @property
     def name(self) -> str:
@@ -152,6 +176,11 @@ class Reranker:
         """Which score it gives."""
         return self._scale.kind
 
+    @property
+    def long_documents(self) -> LongDocumentKind:
+        """What happens to documents that are longer than the model reads."""
+        return self._long.kind
+
     def rank(
         self,
         query: str,
@@ -159,25 +188,42 @@ class Reranker:
         *,
         top_n: int | None = None,
         score_threshold: float | None = None,
+        fusion: FusionKind | None = None,
+        fusion_weight: float = 0.5,
+        first_stage_scores: Sequence[float] | None = None,
     ) -> list[RankedDocument]:
         """Sort documents by how well they answer a query.
 
         Args:
             query: The question.
-            documents: The candidates, in any order.
+            documents: The candidates, in any order, unless ``fusion`` mixes it in.
             top_n: How many to return; None for all.
             score_threshold: Leave out documents with a lower score, in the unit of ``score``; None for none.
+            fusion: Mix this ranking with the first stage's: ``"rrf"`` by reciprocal ranks, ``"weighted"`` by scores; None
+                for this ranking alone. Scores, and the threshold, stay the reranker's.
+            fusion_weight: The reranker's share, from 0 (the first stage's order) to 1 (the reranker's).
+            first_stage_scores: The first stage's, higher for better, one for each document; None where the documents come
+                in the first stage's order, which ``"rrf"`` needs no more than.
 
         Returns:
             The best first; equal scores in the caller's order; blank documents last, with the lowest score there is.
 
         Raises:
-            InputError: If the query is blank or ``top_n`` is less than 1.
+            InputError: If the query is blank, ``top_n`` is less than 1, the fusion lacks something, or a document is too
+                long and ``long_documents`` is ``"error"``.
             InputTypeError: If the query or a document is no string, naming its position.
         """
         check_query(query, "query")
         check_texts(documents, "documents")
-        [ranking] = self.rank_many([query], [documents], top_n=top_n, score_threshold=score_threshold)
+        [ranking] = self.rank_many(
+            [query],
+            [documents],
+            top_n=top_n,
+            score_threshold=score_threshold,
+            fusion=fusion,
+            fusion_weight=fusion_weight,
+            first_stage_scores=None if first_stage_scores is None else [first_stage_scores],
+        )
         return ranking
 
     def rank_many(
@@ -187,6 +233,9 @@ class Reranker:
         *,
         top_n: int | None = None,
         score_threshold: float | None = None,
+        fusion: FusionKind | None = None,
+        fusion_weight: float = 0.5,
+        first_stage_scores: Sequence[Sequence[float]] | None = None,
     ) -> list[list[RankedDocument]]:
         """Sort each query's documents.
 
@@ -195,25 +244,38 @@ class Reranker:
             documents_per_query: Each query's candidates.
             top_n: How many to return of each; None for all.
             score_threshold: Leave out documents with a lower score, in the unit of ``score``; None for none.
+            fusion: As for ``rank``.
+            fusion_weight: As for ``rank``.
+            first_stage_scores: As for ``rank``, one list a query.
 
         Returns:
             One ranking a query, as ``rank`` gives it.
 
         Raises:
-            InputError: If there are not as many lists as queries, a query is blank or ``top_n`` is less than 1.
+            InputError: If there are not as many lists as queries, or for what ``rank`` raises it.
             InputTypeError: If a query or a document is no string, naming its position.
         """
         top_n, score_threshold = checked_top_n(top_n), checked_threshold(score_threshold)
         check_queries(queries, documents_per_query)
+        mixing = checked_fusion(fusion, fusion_weight)
+        first_scores = checked_scores(mixing, first_stage_scores, documents_per_query)
         asked = [position for position, documents in enumerate(documents_per_query) if len(documents)]
         texts = [queries[position] for position in asked]
+        names = documents_names(len(queries))
+        pieces = [self._long.pieces(documents_per_query[position], names[position]) for position in asked]
         encoded = self.encoder.encode_queries(texts) if asked else []
-        all_sums = self._sums(encoded, [documents_per_query[position] for position in asked])
+        all_sums = self._sums(encoded, [piece.texts for piece in pieces])
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)
-        for position, query, tokens, sums in zip(asked, encoded, counts, all_sums, strict=True):
+        for position, query, tokens, piece, piece_sums in zip(
+            asked, encoded, counts, pieces, all_sums, strict=True
+        ):
+            sums = piece.best(piece_sums)
             scores = self._scale.scores(sums, query_rows=len(query), query_tokens=tokens)
-            rankings[position] = best(sums, scores, top_n=top_n, score_threshold=score_threshold)
+            fused = mixing.of(sums, first_scores[position]) if mixing else None
+            ranking = best(sums, scores, top_n=top_n, score_threshold=score_threshold, fused=fused)
+            ranking = piece.marked(ranking, piece_sums)
+            rankings[position] = self._long.marked(ranking, documents_per_query[position])
         return rankings
 
     def explain(self, query: str, document: str) -> Explanation:
@@ -251,8 +313,15 @@ class Reranker:
         return explained_ranking(query, order, explained, model=self.name, scale=self.score, top_n=most)
 
     def _explained(self, query: str, documents: Sequence[str]) -> list[Explanation]:
-        encoder, rows = self.encoder, self._rows.of
-        return explain_documents(query, documents, encoder=encoder, scale=self._scale, document_rows=rows)
+        self._long.pieces(documents)  # too long a document is refused here, too
+        return explain_documents(
+            query,
+            documents,
+            encoder=self.encoder,
+            scale=self._scale,
+            document_rows=self._rows.of,
+            document_windows=self._long.windows,
+        )
 
     def load(self) -> None:
         """Load the network now instead of at the first call, so that a service starts slowly rather than answers slowly.
@@ -284,7 +353,11 @@ class Reranker:
             InputError: If this reranker has no cache.
             InputTypeError: If a document is no string.
         """
-        return warm(self._rows, documents, progress=progress, total=total)
+
+        def read(piece: Sequence[str], first: int) -> Sequence[str]:
+            return self._long.pieces(piece, first=first).texts
+
+        return warm(self._rows, documents, read=read, progress=progress, total=total)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded_in": None}

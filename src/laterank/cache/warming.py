@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +19,7 @@ __all__ = ["Progress", "Warmed", "warm"]
 logger = logging.getLogger(__name__)
 
 DOCUMENTS_AT_ONCE = 256
-"""Documents that are read, encoded and kept before the next: what an interrupted run loses, at most."""
+"""Documents, or windows, that are encoded and kept before the next: what an interrupted run loses, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Warmed:
 
     Attributes:
         documents: Documents read.
-        encoded: Those that had to be encoded.
-        known: Those that the cache had already.
+        encoded: Those that had to be encoded; each window counts of one that is read in windows.
+        known: Those that the cache had already; windows as well.
     """
 
     documents: int = 0
@@ -41,12 +41,20 @@ Progress: TypeAlias = bool | Callable[[Warmed], object]
 """True for a bar where stderr is a terminal, or a function that is told after every few hundred documents."""
 
 
-def warm(rows: DocumentRows, texts: Iterable[str], *, progress: Progress, total: int | None) -> Warmed:
+def warm(
+    rows: DocumentRows,
+    texts: Iterable[str],
+    *,
+    read: Callable[[Sequence[str], int], Sequence[str]],
+    progress: Progress,
+    total: int | None,
+) -> Warmed:
     """Encode what the cache lacks, piece by piece, in the memory of one piece.
 
     Args:
         rows: The model and its cache.
         texts: Any iterable of documents; blank ones and repetitions cost nothing.
+        read: Gives what a ranking reads of some documents, such as their windows, and gets the position of the first.
         progress: Whether to show a bar, or whom to tell.
         total: How many there are, for the bar; None for what ``len`` says, if it does.
 
@@ -64,9 +72,11 @@ def warm(rows: DocumentRows, texts: Iterable[str], *, progress: Progress, total:
     with _telling(progress, total or length_hint(texts) or None) as tell:
         while piece := list(islice(remaining, DOCUMENTS_AT_ONCE)):
             check_texts(piece, "documents", first=done.documents)
-            keys = rows.keys(dict.fromkeys(text for text in piece if not is_blank(text)))
+            texts_read = read(piece, done.documents)
+            keys = rows.keys(dict.fromkeys(text for text in texts_read if not is_blank(text)))
             missing = rows.missing(last := list(keys))
-            rows.encode({key: keys[key] for key in missing})
+            for start in range(0, len(missing), DOCUMENTS_AT_ONCE):
+                rows.encode({key: keys[key] for key in missing[start : start + DOCUMENTS_AT_ONCE]})
             first = first or last
             done = Warmed(
                 done.documents + len(piece),

@@ -21,6 +21,7 @@ from laterank.encoding.reading import Reading
 from laterank.encoding.session import OnnxSession, Provider, usable_cpus
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
 from laterank.encoding.truncation import check_truncate_dim
+from laterank.encoding.windows import Span
 from laterank.encoding.workers import Workers
 from laterank.errors import EncodingError, InputError
 from laterank.model.calibration import Calibration, find_calibration
@@ -217,6 +218,37 @@ class ColbertEncoder:
         """Return how many tokens the model reads of each document, special tokens and marker included."""
         return [len(tokens) for tokens in self._tokenizer.documents(check_texts(texts, "documents"))]
 
+    def truncates(self, texts: Sequence[str]) -> list[bool]:
+        """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
+        tokens = self._tokenizer.documents(check_texts(texts, "documents"))
+        self._say_once_if_cut(tokens)
+        return [read.truncated for read in tokens]
+
+    def document_windows(self, texts: Sequence[str], *, overlap: float = 0.25) -> list[list[Span]]:
+        """Cut documents that are longer than the model reads into windows that it reads to their ends.
+
+        Args:
+            texts: One text each.
+            overlap: The share of a window that the next one repeats, about; in [0, 1).
+
+        Returns:
+            Characters of each window, first and one after last, which together leave nothing out; one window for a document
+            that fits.
+
+        Raises:
+            InputError: If ``overlap`` is no number in [0, 1).
+            InputTypeError: If a text is no string, naming its position.
+        """
+        if isinstance(overlap, bool) or not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
+            raise InputError(
+                f"overlap is {overlap!r}, expected a share of a window of at least 0 and below 1"
+            )
+        read = self._tokenizer.documents(check_texts(texts, "documents"))
+        return [
+            self._tokenizer.windows(text, overlap=overlap) if tokens.truncated else [(0, len(text))]
+            for text, tokens in zip(texts, read, strict=True)
+        ]
+
     def count_query_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many rows each query has of its own: special tokens and marker included, expansion left out."""
         tokens = self._tokenizer.queries(check_texts(texts, "queries"))
@@ -282,8 +314,9 @@ class ColbertEncoder:
     def _say_once_if_cut(self, tokens: Sequence[Tokens]) -> None:
         if not self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
             self._said_cut = True
-            logger.info(
-                "%s cuts texts at %d tokens; %d are longer, and this is said once",
+            logger.warning(
+                "%s cuts texts at %d tokens; %d are longer, and their ends are not read. This is said once; "
+                "Reranker(..., long_documents='windows') reads documents to their end",
                 self.name,
                 cut[0],
                 len(cut),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from unicodedata import category
 
-__all__ = ["Origins", "Reading", "Token", "TokenRole", "mended", "own_tokens"]
+__all__ = ["Origins", "Reading", "Token", "TokenRole", "Window", "mended", "own_tokens"]
 
 TokenRole = Literal["text", "start", "marker", "prompt", "end", "expansion"]
 """What a token is: of the caller's text, or which of those that the model adds."""
@@ -42,6 +42,23 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of a long text was read.
+
+    Attributes:
+        start: Its first character.
+        end: One after the last.
+        number: Which of the text's windows it is, from 1.
+        count: How many there are.
+    """
+
+    start: int
+    end: int
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a model read of one text.
 
@@ -50,7 +67,8 @@ class Reading:
         truncated: Whether the end of the text was cut off.
         tokens_read: How many the network read, unscored ones and those that the model adds among them.
         characters: How long the text is.
-        characters_read: How much of its start the network read.
+        characters_read: How much of its start the network read; of a window, where it ends.
+        window: The window that this is the reading of, where the text was read in more than one.
     """
 
     tokens: tuple[Token, ...]
@@ -58,6 +76,18 @@ class Reading:
     tokens_read: int
     characters: int
     characters_read: int
+    window: Window | None = None
+
+    def within(self, text: str, window: Window) -> Reading:
+        """Return this reading of a window as one of the whole text, with its tokens where they are there."""
+        tokens = tuple(
+            token
+            if token.start is None or token.end is None
+            else replace(token, start=token.start + window.start, end=token.end + window.start)
+            for token in self.tokens
+        )
+        end = window.start + self.characters_read
+        return replace(self, tokens=tokens, characters=len(text), characters_read=end, window=window)
 
 
 class Origins:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.encoding.reading import Origins, Reading, Token, own_tokens
+from laterank.encoding.windows import Span, windows
 from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig
 from laterank.model.dialects import read_json
@@ -105,6 +107,36 @@ class ColbertTokenizer:
         """Tokenise a document and find each scored token in the caller's string."""
         [tokens] = self.documents([text])
         return self._reading(text, tokens, "document", self._document_head)
+
+    def windows(self, text: str, *, overlap: float) -> list[Span]:
+        """Cut a document that is longer than ``document_length`` into windows that are not; one for a document that fits."""
+        room = self._config.document_length - len(self._document_head) - len(self._tail)
+        return self._windows(text, room, overlap)
+
+    # --- text to windows ----------------------------------------------------------------------------------------------
+
+    def _windows(self, text: str, room: int, overlap: float) -> list[Span]:
+        """Cut a document into windows of so many tokens, each with the prompt before it.
+
+        Read alone, a window that begins or ends within a word has other tokens there, and may have more than fit: it is cut
+        again, into smaller ones.
+        """
+        origins = self._origins(text, self._config.document_prompt)
+        [encoding] = self._encodings([origins.seen], None, self._tokenizer.encode_batch)
+        spans = [origins.span(start, end) for start, end in encoding.offsets]
+        starts = list(accumulate((max(0, start) for start, end in spans if end > 0), max))
+        own_room = max(1, room - (len(spans) - len(starts)))
+        cut = windows(text, starts, room=own_room, overlap=overlap)
+        if len(cut) == 1:
+            return cut
+        found: list[Span] = []
+        read = self.documents([text[start:end] for start, end in cut])
+        for (start, end), tokens in zip(cut, read, strict=True):
+            again = [(0, end - start)]
+            if tokens.truncated and room > 1:
+                again = self._windows(text[start:end], room * 3 // 4, overlap)
+            found += [(start + first, start + last) for first, last in again]
+        return found
 
     # --- text to ids --------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from laterank.checks import is_blank
 from laterank.encoding.protocol import Encoder
-from laterank.encoding.reading import Reading
+from laterank.encoding.reading import Reading, Window
+from laterank.encoding.windows import Span
 from laterank.errors import CacheError, InputError
 from laterank.explanation.alignment import align
 from laterank.explanation.single import Explanation
@@ -26,6 +27,10 @@ Rows = NDArray[np.float32]
 class ReadingEncoder(Protocol):
     """What explanations need of an encoder beside its rows."""
 
+    @property
+    def name(self) -> str:
+        """The model's name, for people."""
+
     def read_query(self, text: str) -> Reading:
         """Return the token behind each row that ``encode_queries`` gives."""
 
@@ -40,6 +45,7 @@ def explain_documents(
     encoder: Encoder,
     scale: Scale,
     document_rows: Callable[[Sequence[str]], list[Rows]],
+    document_windows: Callable[[Sequence[str]], Sequence[Sequence[Span]]],
 ) -> list[Explanation]:
     """Explain the score of each document, from the same rows that a ranking scores.
 
@@ -49,6 +55,8 @@ def explain_documents(
         encoder: The model.
         scale: What the score is given as.
         document_rows: Gives each text's rows, from a cache where they are there.
+        document_windows: Gives the characters of each document's windows, of which the best is explained; one for a
+            document that is read as it is.
 
     Raises:
         InputError: If the encoder cannot tell its tokens.
@@ -61,17 +69,14 @@ def explain_documents(
         )
     [query_rows] = encoder.encode_queries([query])
     query_reading, [query_tokens] = encoder.read_query(query), scale.count_tokens([query])
-    readable = list(dict.fromkeys(text for text in documents if not is_blank(text)))
+    distinct = list(dict.fromkeys(documents))
+    spans_of = dict(zip(distinct, document_windows(distinct), strict=True))
+    pieces = dict.fromkeys(text[start:end] for text, spans in spans_of.items() for start, end in spans)
+    readable = [piece for piece in pieces if not is_blank(piece)]
     rows_of = dict(zip(readable, document_rows(readable) if readable else [], strict=True))
     explained: dict[str, Explanation] = {}
-    for text in dict.fromkeys(documents):
-        rows, reading = rows_of.get(text, query_rows[:0]), encoder.read_document(text)
-        if text in rows_of and len(rows) != len(reading.tokens):
-            raise CacheError(
-                f"{encoder.name} reads {len(reading.tokens)} tokens of a document that has {len(rows)} rows; "
-                "clear the cache"
-            )
-        total = maxsim(query_rows, [rows]) if len(rows) else np.array([-np.inf], dtype=np.float32)
+    for text, spans in spans_of.items():
+        rows, total, reading = _best(text, spans, query_rows, rows_of, encoder)
         [score] = scale.scores(total, query_rows=len(query_rows), query_tokens=query_tokens)
         matches = (
             align(query_rows, rows, query_tokens=query_reading.tokens, document_tokens=reading.tokens)
@@ -90,3 +95,28 @@ def explain_documents(
             document_reading=reading,
         )
     return [explained[text] for text in documents]
+
+
+def _best(
+    text: str,
+    spans: Sequence[Span],
+    query_rows: Rows,
+    rows_of: Mapping[str, Rows],
+    encoder: ReadingEncoder,
+) -> tuple[Rows, Rows, Reading]:
+    """Return the rows of a document's best window, their sum (*Shape:* ``(1,)``) and their tokens in the document."""
+    candidates = [rows_of.get(text[start:end], query_rows[:0]) for start, end in spans]
+    sums = np.array(
+        [maxsim(query_rows, [rows])[0] if len(rows) else -np.inf for rows in candidates], dtype=np.float32
+    )
+    number = int(np.argmax(sums))
+    (start, end), rows = spans[number], candidates[number]
+    reading = encoder.read_document(text[start:end])
+    if text[start:end] in rows_of and len(rows) != len(reading.tokens):
+        raise CacheError(
+            f"{encoder.name} reads {len(reading.tokens)} tokens of a document that has {len(rows)} rows; "
+            "clear the cache"
+        )
+    if len(spans) > 1:
+        reading = reading.within(text, Window(start, end, number + 1, len(spans)))
+    return rows, sums[number : number + 1], reading

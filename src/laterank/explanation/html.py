@@ -127,7 +127,7 @@ def _continues(before: Token, token: Token) -> bool:
 def _passage(explanation: Explanation) -> str:
     text, reading = explanation.document, explanation.document_reading
     most = max(explanation.received)
-    parts, written = [], 0
+    parts, written = [], reading.window.start if reading.window else 0
     for cell in cells(reading.tokens):
         characters = text[cell.start : cell.end]
         mark = _mark(explanation, cell.positions, escaped(characters), most)
@@ -177,6 +177,8 @@ def _unread(explanation: Explanation) -> str:
     note = reading_note(reading, "document")
     if not note:
         return ""
+    if reading.window:
+        return f'<p class="lr-unread"><b>{note}</b></p>'
     rest = explanation.document[reading.characters_read :]
     more = "…" if len(rest) > UNREAD_SHOWN else ""
     rest = f"<bdi>{escaped(rest[:UNREAD_SHOWN])}{more}</bdi>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from laterank.encoding.reading import Reading, Token
@@ -108,4 +108,5 @@ def _reading(reading: Reading, text: str) -> dict[str, Any]:
         "tokens_read": reading.tokens_read,
         "characters": reading.characters,
         "characters_read": reading.characters_read,
+        "window": asdict(reading.window) if reading.window else None,
     }

@@ -86,7 +86,12 @@ def score_note(explanation: Explanation) -> str:
 
 
 def reading_note(reading: Reading, what: str) -> str:
-    """Say how much of a truncated text was read; empty for one that was read to its end."""
+    """Say how much of a long text was read here; empty for one that was read to its end."""
+    if window := reading.window:
+        return (
+            f"This is the best of the {what}'s {window.count:,} windows, number {window.number:,}: characters "
+            f"{window.start + 1:,} to {window.end:,} of {reading.characters:,}."
+        )
     if not reading.truncated:
         return ""
     return (
