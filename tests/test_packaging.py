@@ -20,7 +20,7 @@ LAYERS = (
     {"checks", "forking"},
     {"scoring", "model"},
     {"encoding"},
-    {"cache", "ranking", "scale"},
+    {"cache", "ranking", "scale", "early_exit"},
     {"explanation"},
     {"reranker"},
     {"adapter"},
@@ -234,6 +234,7 @@ def test_the_public_names_are_these() -> None:
         "RankedDocument",
         "Reranker",
         "SqliteCache",
+        "WorkerError",
         "maxsim",
         "register_model",
     ]

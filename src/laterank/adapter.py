@@ -13,6 +13,7 @@ from laterank.cache.warming import Progress, Warmed
 from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
 from laterank.model.files import BUNDLED
+from laterank.ranking import RankedDocument
 from laterank.reranker import Reranker
 from laterank.scale import ScoreKind
 
@@ -29,6 +30,7 @@ _LoadedReranker = Annotated[
 ]
 _LOADING_OPTIONS = (
     "cache",
+    "device_ids",
     "local_files_only",
     "model",
     "providers",
@@ -37,6 +39,7 @@ _LOADING_OPTIONS = (
     "score",
     "threads",
     "truncate_dim",
+    "workers",
 )
 
 
@@ -57,6 +60,12 @@ class RerankOptions(BaseModel):
         default=None, frozen=True, description="onnxruntime's, in order."
     )
     threads: int | None = Field(default=None, frozen=True, description="None: one for each usable CPU.")
+    workers: int | None = Field(
+        default=None, ge=0, strict=True, frozen=True, description="Processes that encode many documents."
+    )
+    device_ids: list[int] | None = Field(
+        default=None, frozen=True, description="GPUs that the workers take in turn."
+    )
     local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
     truncate_dim: int | None = Field(
         default=None, ge=1, strict=True, frozen=True, description="Numbers to keep of a token embedding."
@@ -75,6 +84,15 @@ class RerankOptions(BaseModel):
     score_threshold: float | None = Field(
         default=None, description="Drop results with a lower score, in the unit of score."
     )
+    budget: int | None = Field(
+        default=None, ge=1, strict=True, description="The most documents to encode for one query."
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        description="Stop encoding after so many in a row that did not reach the best top_n.",
+    )
 
     def model_post_init(self, context: Any, /) -> None:
         """Find the model, or take the one that was given."""
@@ -87,6 +105,16 @@ class RerankOptions(BaseModel):
             raise InputError(f"reranker is loaded already: pass it, or {', '.join(clash)}, not both")
         else:
             self.__dict__.update(model=self.reranker.name, score=self.reranker.score)
+
+    def _rank(self, query: str, texts: Sequence[str], *, top_n: int | None) -> list[RankedDocument]:
+        return self.reranker.rank(
+            query,
+            texts,
+            top_n=top_n,
+            score_threshold=self.score_threshold,
+            budget=self.budget,
+            patience=self.patience,
+        )
 
     def _warm(
         self, documents: Iterable[T], text_of: Callable[[T, int], str], *, progress: Progress

@@ -75,9 +75,7 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         if not isinstance(documents, Sequence) or isinstance(documents, (str, bytes)):
             raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of documents")
         texts = [_text(document, position) for position, document in enumerate(documents)]
-        ranked = self.reranker.rank(
-            query, texts, top_n=self.top_n if top_n == -1 else top_n, score_threshold=self.score_threshold
-        )
+        ranked = self._rank(query, texts, top_n=self.top_n if top_n == -1 else top_n)
         return [{"index": r.index, "relevance_score": r.score} for r in ranked]
 
     def compress_documents(

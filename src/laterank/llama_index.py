@@ -134,7 +134,7 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             _dispatcher.event(
                 ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self.model)
             )
-            ranked = self.reranker.rank(query, texts, top_n=top_n, score_threshold=self.score_threshold)
+            ranked = self._rank(query, texts, top_n=top_n)
             reranked = [self._with_score(nodes[r.index], r.score) for r in ranked]
             _dispatcher.event(ReRankEndEvent(nodes=reranked))
             event.on_end(payload={EventPayload.NODES: reranked})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ from laterank.checks import (
     checked_top_n,
     is_blank,
 )
+from laterank.early_exit import EarlyExit
 from laterank.encoding.encoder import ColbertEncoder
-from laterank.encoding.protocol import Encoder
+from laterank.encoding.protocol import Encoder, EncoderWithWorkers
 from laterank.encoding.session import Provider
 from laterank.errors import CacheError, InputTypeError
 from laterank.explanation.explain import explain_documents
@@ -33,6 +34,9 @@ from laterank.model.files import BUNDLED
 from laterank.ranking import RankedDocument, best
 from laterank.scale import Scale, ScoreKind
 from laterank.scoring import maxsim
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["RankedDocument", "Reranker"]
 
@@ -95,6 +99,8 @@ class Reranker:
         truncate_dim: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
+        workers: int | None = None,
+        device_ids: Sequence[int] | None = None,
         tokens_per_batch: int | None = None,
         cache_dir: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -114,7 +120,10 @@ class Reranker:
             quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
             truncate_dim: Keep the first numbers of each token embedding only, for models trained for it; None for all.
             providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
-            threads: Threads to use; None for every usable processor.
+            threads: Threads to use, by all workers together; None for every usable processor.
+            workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
+            device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
+                the providers' own choice.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
             cache_dir: The hub's cache on disk; None for the one that ``HF_HOME`` names.
             local_files_only: Never use the network.
@@ -135,6 +144,8 @@ class Reranker:
             truncate_dim=truncate_dim,
             providers=providers,
             threads=threads,
+            workers=workers,
+            device_ids=device_ids,
             tokens_per_batch=tokens_per_batch,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
@@ -159,25 +170,38 @@ class Reranker:
         *,
         top_n: int | None = None,
         score_threshold: float | None = None,
+        budget: int | None = None,
+        patience: int | None = None,
     ) -> list[RankedDocument]:
         """Sort documents by how well they answer a query.
 
         Args:
             query: The question.
-            documents: The candidates, in any order.
+            documents: The candidates, in any order, but with ``budget`` or ``patience`` the most promising first, as
+                retrievers give them.
             top_n: How many to return; None for all.
             score_threshold: Leave out documents with a lower score, in the unit of ``score``; None for none.
+            budget: Encode at most so many documents, the first ones; None for all. What the cache has is always scored.
+            patience: Stop encoding after so many in a row that did not reach the best ``top_n``; None to go on to the end.
 
         Returns:
-            The best first; equal scores in the caller's order; blank documents last, with the lowest score there is.
+            The best first; equal scores in the caller's order; then what was not scored, in the caller's order, with
+            ``scored=False``; blank documents last. Both of these have the lowest score there is.
 
         Raises:
-            InputError: If the query is blank or ``top_n`` is less than 1.
+            InputError: If the query is blank, a number is less than 1, or ``patience`` comes without ``top_n``.
             InputTypeError: If the query or a document is no string, naming its position.
         """
         check_query(query, "query")
         check_texts(documents, "documents")
-        [ranking] = self.rank_many([query], [documents], top_n=top_n, score_threshold=score_threshold)
+        [ranking] = self.rank_many(
+            [query],
+            [documents],
+            top_n=top_n,
+            score_threshold=score_threshold,
+            budget=budget,
+            patience=patience,
+        )
         return ranking
 
     def rank_many(
@@ -187,6 +211,8 @@ class Reranker:
         *,
         top_n: int | None = None,
         score_threshold: float | None = None,
+        budget: int | None = None,
+        patience: int | None = None,
     ) -> list[list[RankedDocument]]:
         """Sort each query's documents.
 
@@ -195,20 +221,29 @@ class Reranker:
             documents_per_query: Each query's candidates.
             top_n: How many to return of each; None for all.
             score_threshold: Leave out documents with a lower score, in the unit of ``score``; None for none.
+            budget: As for ``rank``, for each query; what an earlier query had encoded is in the cache.
+            patience: As for ``rank``.
 
         Returns:
             One ranking a query, as ``rank`` gives it.
 
         Raises:
-            InputError: If there are not as many lists as queries, a query is blank or ``top_n`` is less than 1.
+            InputError: If there are not as many lists as queries, or for what ``rank`` raises it.
             InputTypeError: If a query or a document is no string, naming its position.
         """
         top_n, score_threshold = checked_top_n(top_n), checked_threshold(score_threshold)
+        early = EarlyExit(top_n, budget, patience)
         check_queries(queries, documents_per_query)
         asked = [position for position, documents in enumerate(documents_per_query) if len(documents)]
         texts = [queries[position] for position in asked]
         encoded = self.encoder.encode_queries(texts) if asked else []
-        all_sums = self._sums(encoded, [documents_per_query[position] for position in asked])
+        asked_documents = [documents_per_query[position] for position in asked]
+        if early.on:
+            all_sums = [
+                self._promising_sums(*pair, early) for pair in zip(encoded, asked_documents, strict=True)
+            ]
+        else:
+            all_sums = self._sums(encoded, asked_documents)
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)
         for position, query, tokens, sums in zip(asked, encoded, counts, all_sums, strict=True):
@@ -263,6 +298,8 @@ class Reranker:
         """
         if self._loaded_in != os.getpid():  # a forked process loads its own
             self.encoder.encode_queries(["load"])
+            if isinstance(self.encoder, EncoderWithWorkers):
+                self.encoder.start_workers()
             self._loaded_in = os.getpid()
 
     def warm(
@@ -285,6 +322,17 @@ class Reranker:
             InputTypeError: If a document is no string.
         """
         return warm(self._rows, documents, progress=progress, total=total)
+
+    def close(self) -> None:
+        """End the encoder's worker processes, where it has some; a later call starts others. The cache stays open."""
+        if isinstance(self.encoder, EncoderWithWorkers):
+            self.encoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded_in": None}
@@ -326,3 +374,14 @@ class Reranker:
             np.array([found.get(text, -np.inf) for text in documents], dtype=np.float32)
             for found, documents in zip(sum_of, documents_per_query, strict=True)
         ]
+
+    def _promising_sums(self, query: Rows, documents: Sequence[str], early: EarlyExit) -> Rows:
+        """Return raw MaxSim of what an early exit leaves to score, and NaN of the rest. *Shape:* ``(documents,)``"""
+        texts = [text for text in dict.fromkeys(documents) if not is_blank(text)]
+        keys = self._rows.keys(texts)
+        missing = {keys[key] for key in self._rows.missing(list(keys))}
+        free = [text for text in texts if text not in missing]
+        found = early.score(texts, set(free), lambda some: self._sums([query], [some])[0])
+        unread = (-np.inf if is_blank(text) else np.nan for text in documents)
+        sums = [found.get(text, other) for text, other in zip(documents, unread, strict=True)]
+        return np.array(sums, dtype=np.float32)

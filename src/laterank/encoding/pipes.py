@@ -1,0 +1,45 @@
+"""Messages over a pair of pipes: a length, then a pickle."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from io import FileIO
+from typing import Any
+
+__all__ = ["receive", "send"]
+
+LENGTH = struct.Struct("!Q")
+
+
+def send(pipe: FileIO, message: object) -> None:
+    """Write one message.
+
+    Raises:
+        OSError: If nobody reads any more.
+    """
+    content = pickle.dumps(message, protocol=5)
+    for part in (LENGTH.pack(len(content)), content):
+        rest = memoryview(part)
+        while rest:
+            rest = rest[pipe.write(rest) :]
+
+
+def receive(pipe: FileIO) -> Any:
+    """Read one message.
+
+    Raises:
+        EOFError: If the writer is gone, also in the middle of a message.
+    """
+    (length,) = LENGTH.unpack(_read(pipe, LENGTH.size))
+    return pickle.loads(_read(pipe, length))
+
+
+def _read(pipe: FileIO, length: int) -> bytearray:
+    content = bytearray(length)
+    rest = memoryview(content)
+    while rest:
+        if not (count := pipe.readinto(rest)):
+            raise EOFError("the other process closed the pipe")
+        rest = rest[count:]
+    return content
