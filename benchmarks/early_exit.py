@@ -1,27 +1,27 @@
 """What an early exit saves and costs: documents encoded against nDCG@10, by the rules of ``laterank.early_exit``.
 
-Run ``python benchmarks/early_exit.py --data FOLDER``. BM25's candidates of each collection are encoded and scored once and
-their scores kept, so that every rule is tried on the same scores; another embedded model is measured anew by itself.
+Run ``python benchmarks/early_exit.py --data FOLDER``. BM25's candidates of each collection are encoded once, into a cache on
+disk that a later run goes on with, and every rule is tried on the same scores; another embedded model is encoded anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from early_exit_report import write_report
 from judged import Collection, bm25_candidates, read_collection
-from quality import evaluate, fingerprint
-from quality_systems import Ranking, in_pieces
+from quality import evaluate
+from quality_systems import Ranking
 
-from laterank import ColbertEncoder, maxsim
+from laterank import Reranker, SqliteCache
+from laterank.cache.warming import Warmed
 from laterank.early_exit import EarlyExit
 
 HERE = Path(__file__).parent
-COLLECTIONS = ("scifact", "cranfield", "cacm", "wikiqa-test", "squad-dev")
+COLLECTIONS = ("wikiqa-test", "cacm", "squad-dev", "scifact", "cranfield")
 DEPTH, QUERIES, SEED, TOP_N = 100, 100, 0, 10
 RULES = {
     "all": EarlyExit(TOP_N),
@@ -34,26 +34,23 @@ Scores = dict[str, dict[str, float]]
 """Query and document to raw MaxSim, in BM25's order."""
 
 
-def scores_of(collection: Collection, candidates: Ranking, encoder: ColbertEncoder, kept: Path) -> Scores:
-    """Score every candidate, or read the scores that an earlier run left."""
-    given = f"{fingerprint(collection, candidates)}-{encoder.fingerprint.hex()}"
-    path = kept / f"{collection.name}.{given}.json"
-    if path.is_file():
-        found: Scores = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    distinct = list(dict.fromkeys(document for documents in candidates.values() for document in documents))
-    texts = [collection.documents[document] for document in distinct]
-    rows = dict(zip(distinct, in_pieces(encoder.encode_documents, texts, collection.name), strict=True))
-    queries = encoder.encode_queries([collection.queries[query] for query in candidates])
-    scores = {
-        query: dict(zip(found, maxsim(read, [rows[document] for document in found]).tolist(), strict=True))
-        for (query, found), read in zip(candidates.items(), queries, strict=True)
-    }
-    kept.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".partial")
-    part.write_text(json.dumps(scores), encoding="utf-8")
-    part.replace(path)
+def scores_of(collection: Collection, candidates: Ranking, reranker: Reranker) -> Scores:
+    """Score every candidate; what an earlier run encoded is in the cache."""
+    distinct = dict.fromkeys(document for documents in candidates.values() for document in documents)
+    reranker.warm([collection.documents[document] for document in distinct], progress=say)
+    scores: Scores = {}
+    for query, documents in candidates.items():
+        texts = [collection.documents[document] for document in documents]
+        places = reranker.rank(collection.queries[query], texts)
+        found = {documents[place.index]: place.score for place in places}
+        scores[query] = {document: found[document] for document in documents}
+    print(f"{collection.name}: {len(scores)} queries scored", flush=True)
     return scores
+
+
+def say(warmed: Warmed) -> None:
+    """Print how far the encoding is: a collection takes minutes."""
+    print(f"  {warmed.documents} documents, {warmed.encoded} of them new", flush=True)
 
 
 def ranked(rule: EarlyExit, scores: Mapping[str, float]) -> tuple[list[str], int]:
@@ -91,16 +88,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--queries", type=int, default=QUERIES, help="at most so many of each collection")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--build", type=Path, default=HERE / "build", help="where the scores lie")
+    parser.add_argument("--build", type=Path, default=HERE / "build", help="where the cache lies")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     options = parser.parse_args()
-    encoder = ColbertEncoder.from_pretrained(threads=options.threads)
+    options.build.mkdir(parents=True, exist_ok=True)
+    cache = SqliteCache(options.build / "early_exit.sqlite")
+    reranker = Reranker.from_pretrained(cache=cache, score="sum", threads=options.threads)
     found, queries = {}, {}
     for name in COLLECTIONS:
         collection = read_collection(options.data / "ir" / name).sample(options.queries, SEED)
-        scores = scores_of(
-            collection, bm25_candidates(collection, DEPTH), encoder, options.build / "early_exit"
-        )
+        scores = scores_of(collection, bm25_candidates(collection, DEPTH), reranker)
         found[name] = measure(collection, scores)
         queries[name] = len(collection.queries)
     write_report(options.results, found, queries, depth=DEPTH, top_n=TOP_N)

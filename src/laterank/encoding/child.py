@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from laterank.encoding.encoder import ColbertEncoder
-from laterank.encoding.pipes import receive, send
+from laterank.encoding.pipes import begin, receive, send
 from laterank.errors import WorkerError
 
 __all__ = ["main"]
@@ -28,6 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then closes the pipe
     logging.getLogger("laterank").setLevel(logging.ERROR)  # the parent has said the rest
     jobs_pipe, answers = _own_pipes()
+    begin(answers)
     jobs: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_listen, args=(jobs_pipe, jobs), daemon=True).start()
     if hasattr(os, "fork"):

@@ -1,4 +1,4 @@
-"""Messages over a pair of pipes: a length, then a pickle."""
+"""Messages over a pair of pipes: a length, then a pickle; before the first one, a mark that it begins there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,27 @@ import struct
 from io import FileIO
 from typing import Any
 
-__all__ = ["receive", "send"]
+__all__ = ["begin", "receive", "send", "skip_to_beginning"]
 
 LENGTH = struct.Struct("!Q")
+BEGINNING = b"\x00laterank\x00"
+"""Not what a ``sitecustomize`` or a module prints while it is imported."""
+
+
+def begin(pipe: FileIO) -> None:
+    """Write the mark."""
+    pipe.write(BEGINNING)
+
+
+def skip_to_beginning(pipe: FileIO) -> None:
+    """Read until the mark, and forget what came before.
+
+    Raises:
+        EOFError: If the writer is gone.
+    """
+    seen = b""
+    while seen != BEGINNING:
+        seen = (seen + _read(pipe, 1))[-len(BEGINNING) :]
 
 
 def send(pipe: FileIO, message: object) -> None:

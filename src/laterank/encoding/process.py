@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from laterank.encoding.pipes import receive, send
+from laterank.encoding.pipes import receive, send, skip_to_beginning
 
 __all__ = ["EncoderProcess", "ProcessDied", "WorkerTraceback"]
 
@@ -113,9 +113,11 @@ class EncoderProcess:
         self._process.returncode = 0
 
     def _ask(self, texts: Sequence[str] | None, seconds: float) -> object:
-        """Send texts, where there are some, and wait for the answer; raise the error that it may be."""
+        """Send texts, or nothing the first time, and wait for the answer; raise the error that it may be."""
         with self._deadline(seconds):
-            if texts is not None:
+            if texts is None:
+                skip_to_beginning(self._answers)
+            else:
                 send(self._jobs, texts)
             result, error, where = receive(self._answers)
         if error is not None:
