@@ -21,7 +21,7 @@ from laterank.cache.warming import Warmed
 from laterank.early_exit import EarlyExit
 
 HERE = Path(__file__).parent
-COLLECTIONS = ("wikiqa-test", "cacm", "squad-dev", "scifact", "cranfield")
+COLLECTIONS = ("wikiqa-test", "cacm", "squad-dev", "scifact")
 DEPTH, QUERIES, SEED, TOP_N = 100, 100, 0, 10
 RULES = {
     "all": EarlyExit(TOP_N),

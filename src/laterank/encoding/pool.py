@@ -28,17 +28,17 @@ START_CHARACTERS, RUNNING_CHARACTERS = 16_000, 2_000
 """What there has to be for each worker before processes are started, and before running ones are asked."""
 PIECES_PER_WORKER = 4
 """Into how many pieces a worker's share is cut, so that all end at about the same time."""
-PIECE_CHARACTERS = (2_000, 200_000)
-"""The least and the most of a piece, but for a single longer text."""
-START_SECONDS, PIECE_SECONDS = 120.0, 300.0
+PIECE_CHARACTERS = (2_000, 64_000)
+"""The least and the most of a piece, but for a single longer text: the most is about one run on a GPU."""
+START_SECONDS, PIECE_SECONDS = 120.0, 600.0
 ATTEMPTS = 2
 
 
 class EncoderPool:
     """Processes with a model each. Threads may share it; a forked process starts its own.
 
-    Rows travel as the float32 numbers that they are: halving them to float16 would save a hundredth of the time that they
-    take to be made, and scores would depend on which process made a row.
+    Rows travel as the float32 numbers that they are. That takes less than a hundredth of the time that making them takes, so
+    float16 could save next to nothing, and scores would depend on which process made a row.
     """
 
     def __init__(
