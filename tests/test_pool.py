@@ -252,6 +252,21 @@ def test_a_worker_killed_while_idle_is_replaced(encoder: ColbertEncoder, expecte
 
 
 @processes
+def test_a_worker_that_cannot_be_replaced_is_an_error(
+    encoder: ColbertEncoder, expected: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And when processes can be started again, the next call has them."""
+    encoder.encode_documents(TEXTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(multiprocessing.spawn, "_python_exe", b"/nowhere/python")
+        for pid in pids(encoder):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerError, match=r"no other one can be started: .*/nowhere/python"):
+            encoder.encode_documents(TEXTS)
+    assert_same(encoder.encode_documents(TEXTS), expected)
+
+
+@processes
 def test_a_worker_that_does_not_answer_is_replaced(
     encoder: ColbertEncoder, expected: list[np.ndarray]
 ) -> None:

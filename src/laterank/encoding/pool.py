@@ -235,7 +235,12 @@ class _Crew:
             with self._lock:
                 if self._stopped:
                     raise _closed()
-                self._processes[seat] = self._new_process(seat)
+                try:
+                    self._processes[seat] = self._new_process(seat)
+                except OSError as error:
+                    raise WorkerError(
+                        f"a worker process ended, and no other one can be started: {error}"
+                    ) from error
                 if self._stopped:  # by the garbage collector, just now
                     self._processes[seat].kill()
         return self._processes[seat]
