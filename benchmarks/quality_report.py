@@ -14,7 +14,7 @@ from typing import Any
 
 from quality_statistics import RESAMPLES, SEED, Difference, Summary, summarise
 
-__all__ = ["BASELINES", "Facts", "Measured", "write_report"]
+__all__ = ["BASELINES", "Facts", "Measured", "made_by", "write_report"]
 
 Facts = dict[str, dict[str, int]]
 """Collection to its sizes."""
@@ -51,7 +51,7 @@ def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, 
         depth: BM25's candidates a query.
     """
     collections, mean = summarise(found, list(BASELINES))
-    made = _made()
+    made = made_by("benchmarks/quality.py")
     content = {
         "made": made,
         "depth": depth,
@@ -76,9 +76,10 @@ def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, 
     (folder / "quality.md").write_text("\n".join([*lines, *_footer(made)]), encoding="utf-8")
 
 
-def _made() -> dict[str, str]:
+def made_by(script: str) -> dict[str, str]:
+    """Return the command that is running, the date, and the versions that matter."""
     return {
-        "command": shlex.join(["python", "benchmarks/quality.py", *map(_without_machine, sys.argv[1:])]),
+        "command": shlex.join(["python", script, *map(_without_machine, sys.argv[1:])]),
         "date": dt.date.today().isoformat(),
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},

@@ -267,3 +267,39 @@ def test_a_weight_is_read_as_it_is_stored() -> None:
     checkpoint = GOLDEN / "bert-pylate" / "model.safetensors"
     name = "embeddings.word_embeddings.weight"
     np.testing.assert_array_equal(published_weights(checkpoint, name), read_tensor(checkpoint, name))
+
+
+def test_an_early_exit_is_simulated_as_a_reranker_does_it() -> None:
+    """Kept scores give the order that encoding gives, and count what it encodes."""
+    pytest.importorskip("ir_measures", reason="ir-measures is in the group bench")
+    from early_exit import ranked, scores_of
+
+    from laterank.early_exit import EarlyExit
+
+    encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", threads=1)
+    candidates = bm25_candidates(COLLECTION, depth=4)
+    scores = scores_of(COLLECTION, candidates, Reranker(encoder, score="sum"))
+    for query, found in candidates.items():
+        texts = [COLLECTION.documents[document] for document in found]
+        for budget in (1, 3, 4):
+            places = Reranker(encoder, cache=False).rank(COLLECTION.queries[query], texts, budget=budget)
+            ours, encoded = ranked(EarlyExit(None, budget), scores[query])
+            assert ours == [found[place.index] for place in places]
+            assert encoded == budget
+
+
+def test_the_report_of_the_early_exit_compares_to_encoding_all(tmp_path: Path) -> None:
+    """Documents encoded, what is kept and the difference, for each rule."""
+    pytest.importorskip("ir_measures", reason="the report names its version, and it is in the group bench")
+    from early_exit_report import write_report
+
+    def values(ndcg: float, encoded: float) -> dict[str, dict[str, float]]:
+        found = {"nDCG@10": ndcg, "encoded": encoded, "kept": ndcg}
+        return {measure: {"1": value, "2": value} for measure, value in found.items()}
+
+    rules = {"all": values(1.0, 100.0), "budget=20": values(0.9, 20.0)}
+    write_report(tmp_path, {"one": rules, "two": rules}, {"one": 2, "two": 2}, depth=100, top_n=10)
+    report = (tmp_path / "early_exit.md").read_text(encoding="utf-8")
+    assert "| budget=20 | 20 | 90.0% | 90.0 (-10.0, -10.0 to -10.0) |" in report
+    results = json.loads((tmp_path / "early_exit.json").read_text(encoding="utf-8"))["results"]
+    assert results["mean"]["budget=20"]["nDCG@10 - all"] == [-0.1, -0.1, -0.1]

@@ -21,8 +21,8 @@ LAYERS = (
     {"scoring", "model"},
     {"encoding"},
     {"cache", "ranking", "scale"},
-    {"fusion", "long_documents"},
-    {"explanation"},
+    {"early_exit", "fusion", "long_documents"},
+    {"explanation", "sums"},
     {"reranker"},
     {"adapter"},
     {"langchain", "llama_index", "cli"},
@@ -235,6 +235,7 @@ def test_the_public_names_are_these() -> None:
         "RankedDocument",
         "Reranker",
         "SqliteCache",
+        "WorkerError",
         "maxsim",
         "register_model",
     ]

@@ -18,6 +18,7 @@ from laterank.errors import (
     ModelFormatError,
     ModelNotFoundError,
     ProviderError,
+    WorkerError,
 )
 from laterank.model.config import ColbertConfig
 from laterank.model.registry import KnownModel, register_model
@@ -46,6 +47,7 @@ __all__ = [
     "RankedDocument",
     "Reranker",
     "SqliteCache",
+    "WorkerError",
     "maxsim",
     "register_model",
 ]

@@ -33,6 +33,7 @@ _LoadedReranker = Annotated[
 ]
 _LOADING_OPTIONS = (
     "cache",
+    "device_ids",
     "local_files_only",
     "long_documents",
     "model",
@@ -42,6 +43,7 @@ _LOADING_OPTIONS = (
     "score",
     "threads",
     "truncate_dim",
+    "workers",
 )
 
 
@@ -84,6 +86,12 @@ class RerankOptions(BaseModel):
         default=None, frozen=True, description="onnxruntime's, in order."
     )
     threads: int | None = Field(default=None, frozen=True, description="None: one for each usable CPU.")
+    workers: int | None = Field(
+        default=None, ge=0, strict=True, frozen=True, description="Processes that encode many documents."
+    )
+    device_ids: list[int] | None = Field(
+        default=None, frozen=True, description="GPUs that the workers take in turn."
+    )
     local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
     truncate_dim: int | None = Field(
         default=None, ge=1, strict=True, frozen=True, description="Numbers to keep of a token embedding."
@@ -107,6 +115,15 @@ class RerankOptions(BaseModel):
     reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
     score_threshold: float | None = Field(
         default=None, description="Drop results with a lower score, in the unit of score."
+    )
+    budget: int | None = Field(
+        default=None, ge=1, strict=True, description="The most documents to encode for one query."
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        description="Stop encoding after so many in a row that did not reach the best top_n.",
     )
     fusion: FusionKind | None = Field(
         default=None, description="Mix in the retriever's order (rrf) or scores (weighted); None: neither."
@@ -154,6 +171,8 @@ class RerankOptions(BaseModel):
             fusion=self.fusion,
             fusion_weight=self.fusion_weight,
             first_stage_scores=first_scores if weighted else None,
+            budget=self.budget,
+            patience=self.patience,
         )
 
     def _warm(

@@ -17,6 +17,7 @@ __all__ = [
     "check_query",
     "check_texts",
     "checked_bytes",
+    "checked_count",
     "checked_threshold",
     "checked_top_n",
     "documents_names",
@@ -95,22 +96,36 @@ def documents_names(queries: int) -> list[str]:
 
 
 def checked_top_n(top_n: int | None) -> int | None:
-    """Return a whole number of at least 1, numpy's among them, or None for all.
+    """Return a whole number of at least 1, or None for all.
 
     Raises:
         InputTypeError: If it is no whole number.
         InputError: If it is less than 1.
     """
-    if top_n is None:
-        return None
+    return None if top_n is None else checked_count(top_n, "top_n", otherwise=", or None for all")
+
+
+def checked_count(count: int, name: str, *, least: int = 1, otherwise: str = "") -> int:
+    """Return a whole number, numpy's among them.
+
+    Args:
+        count: What was given.
+        name: Its name, for the error.
+        least: The least that makes sense.
+        otherwise: What else could have been given, for the error.
+
+    Raises:
+        InputTypeError: If it is no whole number.
+        InputError: If it is less than ``least``.
+    """
     try:
-        number = None if isinstance(top_n, (bool, np.bool_)) else index(top_n)
+        number = None if isinstance(count, (bool, np.bool_)) else index(count)
     except TypeError:
         number = None
     if number is None:
-        raise InputTypeError(f"top_n is {top_n!r}, expected a whole number of at least 1, or None for all")
-    if number < 1:
-        raise InputError(f"top_n is {number}, expected at least 1, or None for all")
+        raise InputTypeError(f"{name} is {count!r}, expected a whole number of at least {least}{otherwise}")
+    if number < least:
+        raise InputError(f"{name} is {number}, expected at least {least}{otherwise}")
     return number
 
 

@@ -9,6 +9,7 @@ LaterankError
 │   ├── ModelFormatError                files that are missing, broken or contradict each other
 │   └── ProviderError                   onnxruntime, or the execution provider asked for, is not there
 ├── EncodingError                       a model that ran and gave unusable numbers
+├── WorkerError                         worker processes that did not do their work
 └── CacheError                          a cache that broke its contract
 """
 
@@ -23,6 +24,7 @@ __all__ = [
     "ModelNotFoundError",
     "ProviderError",
     "ShapeError",
+    "WorkerError",
 ]
 
 
@@ -60,6 +62,10 @@ class ProviderError(ModelError):
 
 class EncodingError(LaterankError):
     """A model ran and gave numbers that are no token embeddings, such as NaN."""
+
+
+class WorkerError(LaterankError):
+    """A worker process could not be started, died again and again, did not answer, or was closed in the middle of work."""
 
 
 class CacheError(LaterankError):

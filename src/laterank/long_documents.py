@@ -49,8 +49,8 @@ class Pieces:
     spans: Sequence[Sequence[Span]] | None = None
 
     def best(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return each document's best sum, given its pieces'. *Shape:* ``(pieces,)`` to ``(documents,)``"""
-        return sums if self.spans is None else np.maximum.reduceat(sums, self._starts())
+        """Return each document's best sum, given its pieces'; NaN only if none was read. *Shape:* ``(pieces,)`` to ``(documents,)``"""
+        return sums if self.spans is None else np.fmax.reduceat(sums, self._starts())
 
     def marked(self, ranking: Sequence[RankedDocument], sums: NDArray[np.float32]) -> list[RankedDocument]:
         """Add the best window to what was ranked of documents that have more than one. *Shape:* ``(pieces,)``"""
@@ -60,8 +60,8 @@ class Pieces:
         found = []
         for place in ranking:
             spans, start = self.spans[place.index], starts[place.index]
-            if len(spans) > 1:
-                window = spans[int(np.argmax(sums[start : start + len(spans)]))]
+            if len(spans) > 1 and place.scored:
+                window = spans[int(np.nanargmax(sums[start : start + len(spans)]))]
                 place = replace(place, window=window)
             found.append(place)
         return found

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from laterank.cache.choose import CacheChoice, choose_cache
 from laterank.cache.lookup import DocumentRows
@@ -20,12 +17,12 @@ from laterank.checks import (
     checked_threshold,
     checked_top_n,
     documents_names,
-    is_blank,
 )
+from laterank.early_exit import EarlyExit
 from laterank.encoding.encoder import ColbertEncoder
-from laterank.encoding.protocol import Encoder
+from laterank.encoding.protocol import Encoder, EncoderWithWorkers
 from laterank.encoding.session import Provider
-from laterank.errors import CacheError, InputTypeError
+from laterank.errors import InputError, InputTypeError
 from laterank.explanation.explain import explain_documents
 from laterank.explanation.ranking import RankingExplanation, explained_ranking
 from laterank.explanation.single import Explanation
@@ -35,14 +32,12 @@ from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
 from laterank.ranking import RankedDocument, best
 from laterank.scale import Scale, ScoreKind
-from laterank.scoring import maxsim
+from laterank.sums import DocumentSums
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["RankedDocument", "Reranker"]
-
-Rows = NDArray[np.float32]
-
-DOCUMENTS_AT_ONCE = 1024
-"""Documents whose rows are held at one time, so that 10,000 candidates take no more memory than 1,000."""
 
 
 class Reranker:
@@ -114,6 +109,8 @@ class Reranker:
         truncate_dim: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
+        workers: int | None = None,
+        device_ids: Sequence[int] | None = None,
         tokens_per_batch: int | None = None,
         cache_dir: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -136,7 +133,10 @@ class Reranker:
             quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
             truncate_dim: Keep the first numbers of each token embedding only, for models trained for it; None for all.
             providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
-            threads: Threads to use; None for every usable processor.
+            threads: Threads to use, by all workers together; None for every usable processor.
+            workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
+            device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
+                the providers' own choice.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
             cache_dir: The hub's cache on disk; None for the one that ``HF_HOME`` names.
             local_files_only: Never use the network.
@@ -157,6 +157,8 @@ class Reranker:
             truncate_dim=truncate_dim,
             providers=providers,
             threads=threads,
+            workers=workers,
+            device_ids=device_ids,
             tokens_per_batch=tokens_per_batch,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
@@ -191,12 +193,15 @@ class Reranker:
         fusion: FusionKind | None = None,
         fusion_weight: float = 0.5,
         first_stage_scores: Sequence[float] | None = None,
+        budget: int | None = None,
+        patience: int | None = None,
     ) -> list[RankedDocument]:
         """Sort documents by how well they answer a query.
 
         Args:
             query: The question.
-            documents: The candidates, in any order, unless ``fusion`` mixes it in.
+            documents: The candidates, in any order; with ``fusion``, ``budget`` or ``patience`` the most promising first, as
+                retrievers give them.
             top_n: How many to return; None for all.
             score_threshold: Leave out documents with a lower score, in the unit of ``score``; None for none.
             fusion: Mix this ranking with the first stage's: ``"rrf"`` by reciprocal ranks, ``"weighted"`` by scores; None
@@ -204,13 +209,17 @@ class Reranker:
             fusion_weight: The reranker's share, from 0 (the first stage's order) to 1 (the reranker's).
             first_stage_scores: The first stage's, higher for better, one for each document; None where the documents come
                 in the first stage's order, which ``"rrf"`` needs no more than.
+            budget: Encode at most so many documents, the first ones; None for all. What the cache has is always scored.
+            patience: Stop encoding after so many in a row that did not reach the best ``top_n``; None to go on to the end.
 
         Returns:
-            The best first; equal scores in the caller's order; blank documents last, with the lowest score there is.
+            The best first; equal scores in the caller's order; then what was not scored, in the caller's order, with
+            ``scored=False``; blank documents last. Both of these have the lowest score there is.
 
         Raises:
-            InputError: If the query is blank, ``top_n`` is less than 1, the fusion lacks something, or a document is too
-                long and ``long_documents`` is ``"error"``.
+            InputError: If the query is blank, a number is less than 1, the fusion lacks something or is to mix what an early
+                exit leaves out, ``patience`` comes without ``top_n``, or a document is too long and ``long_documents`` is
+                ``"error"``.
             InputTypeError: If the query or a document is no string, naming its position.
         """
         check_query(query, "query")
@@ -223,6 +232,8 @@ class Reranker:
             fusion=fusion,
             fusion_weight=fusion_weight,
             first_stage_scores=None if first_stage_scores is None else [first_stage_scores],
+            budget=budget,
+            patience=patience,
         )
         return ranking
 
@@ -236,6 +247,8 @@ class Reranker:
         fusion: FusionKind | None = None,
         fusion_weight: float = 0.5,
         first_stage_scores: Sequence[Sequence[float]] | None = None,
+        budget: int | None = None,
+        patience: int | None = None,
     ) -> list[list[RankedDocument]]:
         """Sort each query's documents.
 
@@ -247,6 +260,8 @@ class Reranker:
             fusion: As for ``rank``.
             fusion_weight: As for ``rank``.
             first_stage_scores: As for ``rank``, one list a query.
+            budget: As for ``rank``, for each query; what an earlier query had encoded is in the cache.
+            patience: As for ``rank``.
 
         Returns:
             One ranking a query, as ``rank`` gives it.
@@ -256,15 +271,20 @@ class Reranker:
             InputTypeError: If a query or a document is no string, naming its position.
         """
         top_n, score_threshold = checked_top_n(top_n), checked_threshold(score_threshold)
+        early = EarlyExit(top_n, budget, patience)
         check_queries(queries, documents_per_query)
         mixing = checked_fusion(fusion, fusion_weight)
+        if mixing and early.on:
+            raise InputError(
+                "fusion mixes two rankings of every document, and budget or patience leave some unread: use one of them"
+            )
         first_scores = checked_scores(mixing, first_stage_scores, documents_per_query)
         asked = [position for position, documents in enumerate(documents_per_query) if len(documents)]
         texts = [queries[position] for position in asked]
         names = documents_names(len(queries))
         pieces = [self._long.pieces(documents_per_query[position], names[position]) for position in asked]
         encoded = self.encoder.encode_queries(texts) if asked else []
-        all_sums = self._sums(encoded, [piece.texts for piece in pieces])
+        all_sums = self._sums.of(encoded, [piece.texts for piece in pieces], early)
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)
         for position, query, tokens, piece, piece_sums in zip(
@@ -332,6 +352,8 @@ class Reranker:
         """
         if self._loaded_in != os.getpid():  # a forked process loads its own
             self.encoder.encode_queries(["load"])
+            if isinstance(self.encoder, EncoderWithWorkers):
+                self.encoder.start_workers()
             self._loaded_in = os.getpid()
 
     def warm(
@@ -359,6 +381,17 @@ class Reranker:
 
         return warm(self._rows, documents, read=read, progress=progress, total=total)
 
+    def close(self) -> None:
+        """End the encoder's worker processes, where it has some; a later call starts others. The cache stays open."""
+        if isinstance(self.encoder, EncoderWithWorkers):
+            self.encoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded_in": None}
 
@@ -366,36 +399,6 @@ class Reranker:
     def _rows(self) -> DocumentRows:
         return DocumentRows(self.encoder, self.cache)
 
-    # --- scores -------------------------------------------------------------------------------------------------------
-
-    def _sums(self, queries: Sequence[Rows], documents_per_query: Sequence[Sequence[str]]) -> list[Rows]:
-        """Return raw MaxSim, encoding each distinct text once, however many queries have it.
-
-        Returns:
-            Minus infinity for a document without anything to score. *Shape:* ``(documents,)`` for each query
-        """
-        sum_of: list[dict[str, float]] = [{} for _ in queries]
-        askers: dict[str, list[int]] = {}
-        for asker, documents in enumerate(documents_per_query):
-            for text in dict.fromkeys(documents):
-                if not is_blank(text):
-                    askers.setdefault(text, []).append(asker)
-        to_score = list(askers)
-        for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
-            piece = to_score[start : start + DOCUMENTS_AT_ONCE]
-            mine: dict[int, dict[str, Rows]] = {}
-            for text, rows in zip(piece, self._rows.of(piece), strict=True):
-                if len(rows):
-                    for asker in askers[text]:
-                        mine.setdefault(asker, {})[text] = rows
-            for asker, rows_of in mine.items():
-                sums = maxsim(queries[asker], list(rows_of.values()))
-                if not np.isfinite(sums).all():
-                    raise CacheError(
-                        f"a score of {self.name} is not finite: the cache holds broken rows; clear it"
-                    )
-                sum_of[asker].update(zip(rows_of, sums.tolist(), strict=True))
-        return [
-            np.array([found.get(text, -np.inf) for text in documents], dtype=np.float32)
-            for found, documents in zip(sum_of, documents_per_query, strict=True)
-        ]
+    @property
+    def _sums(self) -> DocumentSums:
+        return DocumentSums(self.encoder, self._rows)

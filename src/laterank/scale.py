@@ -64,14 +64,16 @@ class Scale:
         """Return one query's scores.
 
         Args:
-            sums: Raw MaxSim; minus infinity for a document without anything to score. *Shape:* ``(documents,)``
+            sums: Raw MaxSim; minus infinity for a document without anything to score, NaN for one that was not scored.
+                *Shape:* ``(documents,)``
             query_rows: The query's scored rows, expansion included.
             query_tokens: What ``count_tokens`` gives for it.
 
         Returns:
             Plain Python floats, one a document: in [-1, 1] for ``mean``, in [-query_rows, query_rows] for ``sum``, in
-            [0, 1] for ``probability``; the least of these for minus infinity.
+            [0, 1] for ``probability``; the least of these for minus infinity and NaN.
         """
+        sums = np.where(np.isnan(sums), np.float32(-np.inf), sums)
         if self._calibration is not None:
             return [float(p) for p in self._calibration.probability(sums, query_rows, query_tokens)]
         sums = np.where(np.isneginf(sums), np.float32(-query_rows), sums)

@@ -8,13 +8,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from laterank.checks import check_texts
+from laterank.checks import check_texts, checked_count
 from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
+from laterank.encoding.devices import checked_devices, on_device
 from laterank.encoding.lazy import lazy
 from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.reading import Reading
@@ -28,6 +29,11 @@ from laterank.model.calibration import Calibration, find_calibration
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED, ModelFiles, find_model
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from laterank.encoding.pool import EncoderPool
+
 __all__ = ["ColbertEncoder"]
 
 
@@ -37,6 +43,8 @@ Rows = NDArray[np.float32]
 
 TEXTS_PER_ROUND = 1024
 """Texts that are tokenised, encoded and given back before the next are looked at."""
+CHARACTERS_PER_TOKEN = 5
+"""In English, with the blank after a word; an estimate of work."""
 ROW_FORMAT = "1"
 """Part of the fingerprint: raise it when the same files come to mean other rows."""
 
@@ -44,7 +52,8 @@ ROW_FORMAT = "1"
 class ColbertEncoder:
     """A late-interaction model: text in, one unit-length float32 row per scored token out.
 
-    Threads may share one encoder. The network is loaded at the first use; pickling and copying never carry it along.
+    Threads may share one encoder. The network is loaded at the first use; pickling and copying never carry it along, nor
+    worker processes, which ``close`` or the end of a ``with`` block ends.
 
     Examples:
         >>> from laterank import ColbertEncoder
@@ -61,6 +70,8 @@ class ColbertEncoder:
         truncate_dim: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
+        workers: int | None = None,
+        device_ids: Sequence[int] | None = None,
         tokens_per_batch: int | None = None,
     ) -> None:
         """Make an encoder of a model on this machine; ``from_pretrained`` finds one by name.
@@ -70,7 +81,10 @@ class ColbertEncoder:
             truncate_dim: Keep the first numbers of each token embedding only and scale to unit length again, for models
                 trained for it (Matryoshka, arXiv 2205.13147); None for all. Other sizes are warned of.
             providers: Execution providers in order of preference; None for the CPU.
-            threads: Threads to use; None for every usable processor.
+            threads: Threads to use, by all workers together; None for every usable processor.
+            workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
+            device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
+                the providers' own choice.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
 
         Raises:
@@ -86,9 +100,15 @@ class ColbertEncoder:
         self._said_cut = False
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
+        self._device_ids = devices = checked_devices(device_ids, providers)
+        one_each = len(devices) if len(devices) > 1 else 0
+        self.workers = one_each if workers is None else checked_count(workers, "workers", least=0)
+        if devices:
+            providers = on_device(providers, devices[0])
         # Single-threaded runs side by side beat one run on several threads (benchmarks/speed.py).
         self._session = OnnxSession(files.onnx, providers=providers, threads=1, output=files.config.output)
         self._workers = Workers(self.threads if self._session.runs_on_cpu else 1)
+        self._pool = self._make_pool() if self.workers else None
         if truncate_dim is not None and (size := self._stated_dim) is not None:
             check_truncate_dim(truncate_dim, size=size, files=files)
 
@@ -104,6 +124,8 @@ class ColbertEncoder:
         truncate_dim: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
+        workers: int | None = None,
+        device_ids: Sequence[int] | None = None,
         tokens_per_batch: int | None = None,
         cache_dir: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -119,7 +141,10 @@ class ColbertEncoder:
             quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
             truncate_dim: Keep the first numbers of each token embedding only, for models trained for it; None for all.
             providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
-            threads: Threads to use; None for every usable processor.
+            threads: Threads to use, by all workers together; None for every usable processor.
+            workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
+            device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
+                the providers' own choice.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
             cache_dir: The hub's cache; None for the one that ``HF_HOME`` names.
             local_files_only: Never use the network.
@@ -144,6 +169,8 @@ class ColbertEncoder:
             truncate_dim=truncate_dim,
             providers=providers,
             threads=threads,
+            workers=workers,
+            device_ids=device_ids,
             tokens_per_batch=tokens_per_batch,
         )
 
@@ -211,8 +238,12 @@ class ColbertEncoder:
         Raises:
             InputTypeError: If a text is no string, naming its position.
             EncodingError: If the model gives NaN or infinite numbers.
+            WorkerError: If worker processes die over the same documents, or are closed meanwhile.
         """
-        return self._encode(check_texts(texts, "documents"), self._tokenizer.documents)
+        check_texts(texts, "documents")
+        if self._pool is not None and self._pool.pays(texts):
+            return self._pool.encode_documents(texts)
+        return self._encode(texts, self._tokenizer.documents)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens the model reads of each document, special tokens and marker included."""
@@ -281,12 +312,30 @@ class ColbertEncoder:
         path, size = self.files.calibration, self._stated_dim
         return find_calibration(path, name=self.name, truncate_dim=self._truncate_dim, size=size)
 
+    def start_workers(self) -> None:
+        """Start the worker processes now, where there are to be some, instead of at the first call that needs them."""
+        if self._pool is not None:
+            self._pool.start()
+
+    def close(self) -> None:
+        """End the worker processes; a later call starts others. Without any there is nothing to close."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __getstate__(self) -> dict[str, Any]:
         return {
             "files": self.files,
             "truncate_dim": self._truncate_dim,
             "providers": self._providers,
             "threads": self.threads,
+            "workers": self.workers,
+            "device_ids": self._device_ids or None,
             "tokens_per_batch": self._tokens_per_batch,
         }
 
@@ -300,6 +349,24 @@ class ColbertEncoder:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ColbertEncoder:
         return self
+
+    def _make_pool(self) -> EncoderPool:
+        """Give each worker its device, in turn, and its share of the threads."""
+        from laterank.encoding.pool import EncoderPool  # which few need and multiprocessing comes with
+
+        devices = self._device_ids
+        options = {
+            "files": self.files,
+            "truncate_dim": self._truncate_dim,
+            "threads": max(1, self.threads // self.workers),
+            "tokens_per_batch": self._tokens_per_batch,
+        }
+        each = [
+            on_device(self._providers, devices[worker % len(devices)]) if devices else self._providers
+            for worker in range(self.workers)
+        ]
+        longest = CHARACTERS_PER_TOKEN * self.config.document_length
+        return EncoderPool([{**options, "providers": providers} for providers in each], longest=longest)
 
     # --- from texts to rows -------------------------------------------------------------------------------------------
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "EncoderWithWorkers"]
 
 Rows = NDArray[np.float32]
 
@@ -33,3 +33,14 @@ class Encoder(Protocol):
 
     def encode_documents(self, texts: Sequence[str]) -> list[Rows]:
         """Encode documents, one array each. *Shape:* ``(document_tokens, dim)``"""
+
+
+@runtime_checkable
+class EncoderWithWorkers(Protocol):
+    """What an encoder has besides, if it lets other processes work."""
+
+    def start_workers(self) -> None:
+        """Start them, if they do not run."""
+
+    def close(self) -> None:
+        """End them, if they run."""

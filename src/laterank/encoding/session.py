@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from laterank.errors import EncodingError, InputError, ModelFormatError, ProviderError
 from laterank.forking import renew_after_fork
 
-__all__ = ["OnnxSession", "Provider", "check_providers", "usable_cpus"]
+__all__ = ["OnnxSession", "Provider", "check_providers", "full_name", "usable_cpus"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,11 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
+
+
+def full_name(provider: str) -> str:
+    """Return onnxruntime's name of an execution provider that may have been given by a short one."""
+    return SHORT_NAMES.get(provider.lower(), provider)
 
 
 def check_providers(providers: Sequence[Provider] | None) -> tuple[Provider, ...]:
@@ -186,7 +191,7 @@ class OnnxSession:
         wanted: list[tuple[str, Mapping[str, Any]]] = []
         for provider in self._providers:
             name, options = provider if isinstance(provider, tuple) else (provider, {})
-            wanted.append((SHORT_NAMES.get(name.lower(), name), options))
+            wanted.append((full_name(name), options))
         return wanted
 
     def _available_providers(self, onnxruntime: Any) -> list[tuple[str, dict[str, Any]]]:
