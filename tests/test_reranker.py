@@ -466,10 +466,10 @@ def test_many_queries_cost_what_they_ask_for(
     tiny_encoder: ColbertEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each document is scored once for each query that has it, and for no other."""
-    from laterank import reranker as module
+    from laterank import sums as module
 
     scored: list[int] = []
-    monkeypatch.setattr(module, "maxsim", lambda query, rows: scored.append(len(rows)) or maxsim(query, rows))
+    monkeypatch.setattr(module, "maxsim", lambda query, rows, **_: scored.append(len(rows)) or maxsim(query, rows))
     queries = [f"planet {number}" for number in range(300)]
     lists = [[f"mars {number} {place}" for place in range(5)] for number in range(300)]
     Reranker(tiny_encoder).rank_many(queries, lists)
