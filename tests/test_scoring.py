@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laterank import InputTypeError, maxsim, scoring
+from laterank import InputTypeError, maxsim
 from laterank.errors import ShapeError
+from laterank.scoring import scores
 
 
 def definition(query: np.ndarray, document: np.ndarray) -> float:
@@ -58,7 +59,7 @@ def test_blocks_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     query, documents = unit_rows(rng, 4, 8), [unit_rows(rng, 1 + number % 9, 8) for number in range(50)]
     whole = maxsim(query, documents)
-    monkeypatch.setattr(scoring, "SIMILARITIES_AT_ONCE", 40)
+    monkeypatch.setattr(scores, "SIMILARITIES_AT_ONCE", 40)
     np.testing.assert_array_equal(maxsim(query, documents), whole)
 
 

@@ -28,8 +28,16 @@ def best(
     sums: NDArray[np.float32], scores: Sequence[float], *, top_n: int | None, score_threshold: float | None
 ) -> list[RankedDocument]:
     """Sort by raw MaxSim, equal ones in the caller's order, and cut; scores may have rounded what the sums tell apart."""
-    order = np.argsort(-sums, kind="stable")[:top_n].tolist()
-    ranking = [RankedDocument(index, scores[index]) for index in order]
+    ranking = [RankedDocument(index, scores[index]) for index in _order(sums, top_n).tolist()]
     if score_threshold is None:
         return ranking
     return [document for document in ranking if document.score >= score_threshold]
+
+
+def _order(sums: NDArray[np.float32], top_n: int | None) -> NDArray[np.intp]:
+    """Return the places of the highest sums, highest first, equal ones in order, without sorting the rest."""
+    if top_n is None or top_n >= len(sums):
+        return np.argsort(-sums, kind="stable")
+    lowest = np.partition(sums, len(sums) - top_n)[len(sums) - top_n]
+    candidates = np.flatnonzero(sums >= lowest)
+    return candidates[np.argsort(-sums[candidates], kind="stable")][:top_n]

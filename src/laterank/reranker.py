@@ -31,6 +31,7 @@ from laterank.explanation.single import Explanation
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
 from laterank.ranking import RankedDocument, best
+from laterank.rows import StoredRows
 from laterank.scale import Scale, ScoreKind
 from laterank.scoring import maxsim
 
@@ -308,15 +309,18 @@ class Reranker:
                 if not is_blank(text):
                     askers.setdefault(text, []).append(asker)
         to_score = list(askers)
+        threads = getattr(
+            self.encoder, "threads", None
+        )  # an encoder of the caller's may have no such setting
         for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
             piece = to_score[start : start + DOCUMENTS_AT_ONCE]
-            mine: dict[int, dict[str, Rows]] = {}
+            mine: dict[int, dict[str, StoredRows]] = {}
             for text, rows in zip(piece, self._rows.of(piece), strict=True):
                 if len(rows):
                     for asker in askers[text]:
                         mine.setdefault(asker, {})[text] = rows
             for asker, rows_of in mine.items():
-                sums = maxsim(queries[asker], list(rows_of.values()))
+                sums = maxsim(queries[asker], list(rows_of.values()), threads=threads)
                 if not np.isfinite(sums).all():
                     raise CacheError(
                         f"a score of {self.name} is not finite: the cache holds broken rows; clear it"

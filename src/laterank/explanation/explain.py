@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from laterank.checks import is_blank
 from laterank.encoding.protocol import Encoder
@@ -14,12 +13,11 @@ from laterank.encoding.reading import Reading
 from laterank.errors import CacheError, InputError
 from laterank.explanation.alignment import align
 from laterank.explanation.single import Explanation
+from laterank.rows import StoredRows, as_float32
 from laterank.scale import Scale
 from laterank.scoring import maxsim
 
 __all__ = ["ReadingEncoder", "explain_documents"]
-
-Rows = NDArray[np.float32]
 
 
 @runtime_checkable
@@ -39,7 +37,7 @@ def explain_documents(
     *,
     encoder: Encoder,
     scale: Scale,
-    document_rows: Callable[[Sequence[str]], list[Rows]],
+    document_rows: Callable[[Sequence[str]], list[StoredRows]],
 ) -> list[Explanation]:
     """Explain the score of each document, from the same rows that a ranking scores.
 
@@ -74,7 +72,12 @@ def explain_documents(
         total = maxsim(query_rows, [rows]) if len(rows) else np.array([-np.inf], dtype=np.float32)
         [score] = scale.scores(total, query_rows=len(query_rows), query_tokens=query_tokens)
         matches = (
-            align(query_rows, rows, query_tokens=query_reading.tokens, document_tokens=reading.tokens)
+            align(
+                query_rows,
+                as_float32(rows),
+                query_tokens=query_reading.tokens,
+                document_tokens=reading.tokens,
+            )
             if len(rows)
             else ()
         )
