@@ -33,6 +33,8 @@ Rows = NDArray[np.float32]
 
 RowStorage = Literal["int8", "float16", "float32"]
 """How many bytes a number takes: 1 and 4 a row, 2, or 4."""
+STORAGES: tuple[RowStorage, ...] = get_args(RowStorage)
+"""A storage's place is its number in the header."""
 
 CODEC_VERSION = 1
 """Raise it when the same bytes come to mean other rows."""
@@ -56,16 +58,14 @@ def check_storage(storage: str) -> RowStorage:
     Raises:
         InputError: If there is none.
     """
-    if storage not in get_args(RowStorage):
-        raise InputError(
-            f"storage is {storage!r}, expected one of {', '.join(map(repr, get_args(RowStorage)))}"
-        )
-    return storage  # type: ignore[return-value]  # it is one of them
+    if storage not in STORAGES:
+        raise InputError(f"storage is {storage!r}, expected one of {', '.join(map(repr, STORAGES))}")
+    return storage
 
 
 def storage_code(storage: RowStorage) -> int:
     """Return the number that stands for a storage in the header."""
-    return get_args(RowStorage).index(storage)
+    return STORAGES.index(storage)
 
 
 def encode_rows(rows: StoredRows, storage: RowStorage, *, key: bytes) -> bytes:
@@ -114,12 +114,12 @@ def decode_rows(encoded: bytes, *, key: bytes) -> StoredRows:
     if len(encoded) < HEADER.size:
         raise CacheError(f"{len(encoded)} bytes are no rows, which take at least {HEADER.size}")
     magic, version, code, count, dim, checksum = HEADER.unpack_from(encoded)
-    if magic != MAGIC or version != CODEC_VERSION or code >= len(get_args(RowStorage)):
+    if magic != MAGIC or version != CODEC_VERSION or code >= len(STORAGES):
         raise CacheError(f"these bytes are no rows of format {CODEC_VERSION}")
     body = memoryview(encoded)[HEADER.size :]
     if checksum != _checksum(key, HEADER.pack(magic, version, code, count, dim, 0), body):
         raise CacheError("the checksum is wrong: the bytes are damaged, or another document's")
-    storage: RowStorage = get_args(RowStorage)[code]
+    storage = STORAGES[code]
     if len(body) != _body_bytes(storage, count, dim):
         raise CacheError(f"{len(body)} bytes are not {count} rows of {dim} numbers in {storage}")
     return stored_rows(encoded)
@@ -128,9 +128,11 @@ def decode_rows(encoded: bytes, *, key: bytes) -> StoredRows:
 def stored_rows(encoded: bytes) -> StoredRows:
     """Return the rows over bytes that are known to be whole, such as ``encode_many`` just made. See ``decode_rows``."""
     _, _, code, count, dim, _ = HEADER.unpack_from(encoded)
-    if get_args(RowStorage)[code] != "int8":
-        kind = "<f2" if get_args(RowStorage)[code] == "float16" else "<f4"
-        return np.ndarray((count, dim), kind, encoded, HEADER.size)
+    storage = STORAGES[code]
+    if storage != "int8":
+        kind = "<f2" if storage == "float16" else "<f4"
+        rows: Rows = np.ndarray((count, dim), kind, encoded, HEADER.size)
+        return rows
     scales = np.ndarray((count,), "<f4", encoded, HEADER.size)
     return QuantizedRows(np.ndarray((count, dim), np.int8, encoded, HEADER.size + scales.nbytes), scales)
 

@@ -78,13 +78,14 @@ def _tasks(query: Rows, documents: list[StoredRows]) -> Iterator[tuple[Kernel[An
     """Yield blocks of documents of one form and one length, with what scores them."""
     if not fits_integers(query):
         documents[:] = map(_as_floats, documents)
-    for form, kernel in KERNELS.items():
-        positions = [position for position, document in enumerate(documents) if _form(document) == form]
-        if positions:
-            ready = kernel(query)
-            lengths = [len(documents[position]) for position in positions]
-            for block, length in _blocks(lengths, SIMILARITIES_AT_ONCE // len(query)):
-                yield ready, [positions[place] for place in block], length
+    positions_of: dict[str, list[int]] = {}
+    for position, document in enumerate(documents):
+        positions_of.setdefault(_form(document), []).append(position)
+    for form, positions in positions_of.items():
+        kernel = KERNELS[form](query)
+        lengths = [len(documents[position]) for position in positions]
+        for block, length in _blocks(lengths, SIMILARITIES_AT_ONCE // len(query)):
+            yield kernel, [positions[place] for place in block], length
 
 
 KERNELS: dict[str, Callable[[Rows], Kernel[Any]]] = {
