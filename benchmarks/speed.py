@@ -7,21 +7,19 @@ answerai-colbert-small-v1's. Repeats are interleaved, because a shared machine's
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
-import random
 import resource
 import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from interleaving import interleaved
 from speed_encoding import REFERENCE, measure_encoding, write_encoding_report
 from speed_model import build_model
 from speed_report import machine_facts, write_report
@@ -36,22 +34,6 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 256)
 DEFAULT_BATCH_SIZE = 256
 DOCUMENTS = 100
 ANSWERAI = "answerai-colbert-small-v1-int8"
-
-
-def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return each call's milliseconds, all called once a round in random order."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(rounds):
-        for name in random.Random(number).sample(sorted(calls), len(calls)):
-            gc.collect()
-            start = time.perf_counter()
-            calls[name]()
-            times[name].append((time.perf_counter() - start) * 1e3)
-        if rounds < 20:
-            print(
-                f"round {number + 1}", {name: round(taken[-1]) for name, taken in times.items()}, flush=True
-            )
-    return times
 
 
 def difference(one: LaterankSystem, other: FastembedSystem, documents: list[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from laterank import DocumentCache, InputError, MemoryCache
 from laterank.cache.memory import ENTRY_OVERHEAD_BYTES
+from laterank.rows import QuantizedRows, as_float32
 
 DIM = 4
 
@@ -84,15 +85,39 @@ def test_a_slice_does_not_keep_its_large_parent_alive() -> None:
     assert held.base is None
 
 
-def test_rows_of_other_precision_are_kept_as_float32() -> None:
-    """Read-only float16 rows, as a file gives them, are converted."""
-    half = rows(2).astype(np.float16)
-    half.flags.writeable = False
+@pytest.mark.parametrize(("given", "kept"), [("f2", "f2"), ("f4", "f4"), ("f8", "f4"), (">f4", "f4")])
+def test_floats_are_kept_in_what_they_are_scored_in(given: str, kept: str) -> None:
+    """float16 as it is, everything else as float32."""
     cache = MemoryCache()
-    cache.put_many({b"a": half})
+    cache.put_many({b"a": rows(2).astype(given)})
     [held] = cache.get_many([b"a"])
     assert held is not None
-    assert held.dtype == np.float32
+    assert held.dtype == np.dtype(kept)
+    np.testing.assert_array_equal(held, rows(2))
+
+
+def test_int8_rows_are_kept_as_they_are_and_cannot_be_changed() -> None:
+    """They cost what they hold, and share nothing with arrays that can still be written to."""
+    numbers, scales = np.ones((3, DIM), np.int8), np.full(3, 0.5, np.float32)
+    cache = MemoryCache()
+    cache.put_many({b"a": QuantizedRows(numbers, scales)})
+    numbers[:] = scales[:] = 9
+    [held] = cache.get_many([b"a"])
+    assert isinstance(held, QuantizedRows)
+    np.testing.assert_array_equal(as_float32(held), rows(3, 0.5))
+    assert cache.stats().size_bytes == 3 * (DIM + 4) + ENTRY_OVERHEAD_BYTES
+
+
+def test_a_part_of_a_file_does_not_keep_the_rest_alive() -> None:
+    """Rows that were read over a large buffer are copied out of it; over bytes of their own they are not."""
+    own, large = bytes(4 * 2 * DIM), bytes(4 * 1000 * DIM)
+    cache = MemoryCache()
+    cache.put_many(
+        {key: np.ndarray((2, DIM), np.float32, held) for key, held in ((b"o", own), (b"l", large))}
+    )
+    bases = [found.base for found in cache.get_many([b"o", b"l"]) if isinstance(found, np.ndarray)]
+    assert bases[0] is own
+    assert bases[1] is not large
 
 
 def test_clear_forgets_documents() -> None:

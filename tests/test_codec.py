@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from laterank import CacheError, InputError, maxsim
-from laterank.cache.codec import HEADER, check_storage, decode_rows, encode_rows
+from laterank.cache.codec import HEADER, check_storage, decode_rows, encode_many, encode_rows
 from laterank.errors import ShapeError
+from laterank.rows import QuantizedRows, as_float32
 
 STORAGES = ["int8", "float16", "float32"]
 KEY = b"sixteen bytes..."
@@ -28,7 +29,7 @@ def unit_rows(count: int, dim: int = 96, seed: int = 0) -> np.ndarray:
 
 
 def there_and_back(rows: np.ndarray, storage: str) -> np.ndarray:
-    return decode_rows(encode_rows(rows, storage, key=KEY), key=KEY)
+    return as_float32(decode_rows(encode_rows(rows, storage, key=KEY), key=KEY))
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -76,9 +77,33 @@ def test_the_size_is_the_one_promised(storage: str, size: int) -> None:
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("shape", [(0, 96), (1, 1), (8192, 128)])
 def test_any_number_of_rows_comes_back(storage: str, shape: tuple[int, int]) -> None:
-    """None, one, or a whole book; read-only and owned, so that a cache need not copy."""
-    rows = there_and_back(unit_rows(*shape) if shape[0] else np.empty(shape, np.float32), storage)
-    assert (rows.shape, rows.dtype, rows.base, rows.flags.writeable) == (shape, np.float32, None, False)
+    """None, one, or a whole book; read-only, over the very bytes, so that nothing is copied."""
+    rows = unit_rows(*shape) if shape[0] else np.empty(shape, np.float32)
+    encoded = encode_rows(rows, storage, key=KEY)
+    found = decode_rows(encoded, key=KEY)
+    assert found.shape == shape
+    for array in (found.numbers, found.scales) if isinstance(found, QuantizedRows) else (found,):
+        assert array.base is encoded
+        assert not array.flags.writeable
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(any_rows, max_size=40), st.sampled_from(STORAGES))
+def test_documents_encoded_together_give_the_same_bytes_as_alone(
+    documents: list[np.ndarray], storage: str
+) -> None:
+    """However many there are, and whatever their lengths and sizes."""
+    by_key = {bytes([number]): rows for number, rows in enumerate(documents)}
+    together = encode_many(by_key, storage)
+    assert together == {key: encode_rows(rows, storage, key=key) for key, rows in by_key.items()}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_rows_are_scored_in_the_form_that_they_are_stored_in(storage: str) -> None:
+    """INT8 stays INT8 and float16 stays float16, so that nothing is widened before it is needed."""
+    found = decode_rows(encode_rows(unit_rows(3), storage, key=KEY), key=KEY)
+    numbers = found.numbers if isinstance(found, QuantizedRows) else found
+    assert numbers.dtype == np.dtype(storage)
 
 
 @pytest.mark.parametrize("storage", STORAGES)

@@ -32,8 +32,9 @@ from laterank import (
     ProviderError,
 )
 from laterank.encoding.batching import Batching
-from laterank.encoding.session import OnnxSession, usable_cpus
+from laterank.encoding.session import OnnxSession
 from laterank.model.dialects import read_config
+from laterank.runtime import usable_cpus
 
 TEXTS = [
     "Mars, known for its reddish appearance, is often referred to as the Red Planet.",
@@ -649,7 +650,7 @@ def test_a_missing_onnxruntime_says_what_to_install() -> None:
 def test_a_doubled_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two builds in one environment overwrite each other's files."""
     monkeypatch.setattr(
-        "laterank.encoding.session._installed", lambda name: name in ("onnxruntime", "onnxruntime-gpu")
+        "laterank.runtime._installed", lambda name: name in ("onnxruntime", "onnxruntime-gpu")
     )
     encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers=["NoSuchExecutionProvider"])
     with pytest.raises(ProviderError, match="onnxruntime and onnxruntime-gpu are both installed"):
@@ -660,7 +661,7 @@ def test_a_doubled_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_usable_cpus_follow_the_affinity_mask() -> None:
     """A container with one processor gets one thread."""
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-    code += "from laterank.encoding.session import usable_cpus; print(usable_cpus())"
+    code += "from laterank.runtime import usable_cpus; print(usable_cpus())"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "1"
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "laterank"
 
 LAYERS = (
     {"errors"},
-    {"checks", "forking"},
+    {"checks", "forking", "rows", "runtime"},
     {"scoring", "model"},
     {"encoding"},
     {"cache", "ranking", "scale"},
@@ -32,7 +32,7 @@ LAYERS = (
 ONLY_IN = {
     "langchain_core": "langchain.py",
     "llama_index": "llama_index.py",
-    "onnxruntime": "encoding/session.py",
+    "onnxruntime": "runtime.py",
     "tokenizers": "encoding/tokenization.py",
     "huggingface_hub": "model/",
 }

@@ -469,7 +469,9 @@ def test_many_queries_cost_what_they_ask_for(
     from laterank import sums as module
 
     scored: list[int] = []
-    monkeypatch.setattr(module, "maxsim", lambda query, rows, **_: scored.append(len(rows)) or maxsim(query, rows))
+    monkeypatch.setattr(
+        module, "maxsim", lambda query, rows, **_: scored.append(len(rows)) or maxsim(query, rows)
+    )
     queries = [f"planet {number}" for number in range(300)]
     lists = [[f"mars {number} {place}" for place in range(5)] for number in range(300)]
     Reranker(tiny_encoder).rank_many(queries, lists)

@@ -1,12 +1,23 @@
 """MaxSim against its definition."""
 
+import multiprocessing
+import os
+import warnings
+from unittest import mock
+
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laterank import InputTypeError, maxsim, scoring
+from laterank import InputTypeError, maxsim
+from laterank.cache.codec import decode_rows, encode_rows
 from laterank.errors import ShapeError
+from laterank.rows import QuantizedRows, StoredRows
+from laterank.scoring import scores
+from laterank.scoring.graphs import FLOAT16_GRAPH, FLOAT32_GRAPH, INT8_GRAPH
+from laterank.scoring.kernels import LARGEST_INT8_DIM, LARGEST_PART
 
 
 def definition(query: np.ndarray, document: np.ndarray) -> float:
@@ -42,6 +53,7 @@ def test_nothing_wins_over_negative_similarities() -> None:
     assert maxsim(query, documents).tolist() == [-1.0, -1.0, -1.0]
 
 
+@settings(deadline=None)
 @given(st.permutations(range(7)), st.integers(0, 1000))
 def test_the_other_documents_do_not_change_a_score(order: list[int], seed: int) -> None:
     """Order and company of documents leave every score as it is, to the last bit."""
@@ -58,8 +70,126 @@ def test_blocks_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     query, documents = unit_rows(rng, 4, 8), [unit_rows(rng, 1 + number % 9, 8) for number in range(50)]
     whole = maxsim(query, documents)
-    monkeypatch.setattr(scoring, "SIMILARITIES_AT_ONCE", 40)
+    monkeypatch.setattr(scores, "SIMILARITIES_AT_ONCE", 40)
     np.testing.assert_array_equal(maxsim(query, documents), whole)
+
+
+# --- rows as they are stored ----------------------------------------------------------------------------------------
+
+
+def stored(rows: np.ndarray, storage: str) -> StoredRows:
+    return decode_rows(encode_rows(rows, storage, key=b""), key=b"")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16", "float32"])
+@settings(max_examples=40, deadline=None)
+@given(
+    query_rows=st.integers(1, 40),
+    lengths=st.lists(st.integers(1, 70), min_size=1, max_size=40),
+    dim=st.sampled_from([1, 3, 48, 96, 128, 300]),
+    seed=st.integers(0, 2**31),
+)
+def test_stored_rows_score_as_their_numbers_in_double_precision_do(
+    storage: str, query_rows: int, lengths: list[int], dim: int, seed: int
+) -> None:
+    """Floats add what float32 rounds; INT8 half a step of each query row's 14 bits, which is less the more numbers there are."""
+    rng = np.random.default_rng(seed)
+    query = unit_rows(rng, query_rows, dim)
+    documents = [stored(unit_rows(rng, length, dim), storage) for length in lengths]
+    expected = [definition(query, np.asarray(rows, dtype=np.float64)) for rows in documents]
+    half_steps = np.abs(query).max(axis=1) / LARGEST_PART / 2
+    rounded = half_steps.sum() * max(np.abs(np.asarray(rows)).sum(axis=1).max() for rows in documents)
+    allowed = 2e-6 * query_rows + (rounded if storage == "int8" else 0)
+    np.testing.assert_allclose(maxsim(query, documents), expected, rtol=0, atol=allowed)
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16", "float32"])
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30),
+    rows=st.integers(1, 33),
+    dim=st.integers(1, 130),
+)
+def test_a_stored_documents_score_is_its_own(storage: str, lengths: list[int], rows: int, dim: int) -> None:
+    """Alone or in company, on one thread or three, in blocks or not: the same to the last bit."""
+    rng = np.random.default_rng(len(lengths))
+    query, documents = (
+        unit_rows(rng, rows, dim),
+        [stored(unit_rows(rng, length, dim), storage) for length in lengths],
+    )
+    alone = [maxsim(query, [document])[0] for document in documents]
+    with mock.patch.multiple(scores, SIMILARITIES_AT_ONCE=500, MULTIPLICATIONS_PER_THREAD=1):
+        for threads in (1, 3):
+            assert maxsim(query, documents, threads=threads).tolist() == alone
+
+
+def test_forms_may_be_mixed() -> None:
+    """Each document is scored as it is, in the caller's order."""
+    rng = np.random.default_rng(0)
+    query, rows = unit_rows(rng, 8, 24), [unit_rows(rng, 5 + number, 24) for number in range(9)]
+    storages = ["int8", "float16", "float32"] * 3
+    mixed = maxsim(query, [stored(one, storage) for one, storage in zip(rows, storages, strict=True)])
+    alone = [maxsim(query, [stored(one, storage)])[0] for one, storage in zip(rows, storages, strict=True)]
+    assert mixed.tolist() == alone
+
+
+def test_integers_of_any_size_are_added_up_right() -> None:
+    """The largest numbers that rows can have, and more of them than 32 bits can hold the products of."""
+    for dim in (LARGEST_INT8_DIM, LARGEST_INT8_DIM + 1):
+        query = np.ones((2, dim), dtype=np.float32)
+        query[1] = -1
+        rows = QuantizedRows(np.full((3, dim), 127, np.int8), np.full(3, 1 / 127, np.float32))
+        assert maxsim(query, [rows]) == pytest.approx([0], abs=0.01 * dim / 127)
+        assert maxsim(query[:1], [rows]) == pytest.approx([dim], rel=1e-5)
+        assert maxsim(query[1:], [rows]) == pytest.approx([-dim], rel=1e-5)
+
+
+def test_zero_rows_score_zero_in_int8() -> None:
+    """Neither a query row nor a document row of zeros divides by zero."""
+    rows = QuantizedRows(np.zeros((2, 4), np.int8), np.zeros(2, np.float32))
+    assert maxsim(np.zeros((3, 4), np.float32), [rows]).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16", "float32"])
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize("place", range(0, 40, 13))
+def test_broken_numbers_are_not_hidden_by_a_maximum(storage: str, broken: float, place: int) -> None:
+    """One NaN or infinite number in a query or a document makes a score that is not finite, and only its own."""
+    rng = np.random.default_rng(0)
+    query, good = unit_rows(rng, 9, 16), stored(unit_rows(rng, 40, 16), storage)
+    spoilt_query = query.copy()
+    spoilt_query[4, 5] = broken
+    assert not np.isfinite(maxsim(spoilt_query, [good])).any()
+    if storage == "int8":
+        spoilt: StoredRows = QuantizedRows(good.numbers, good.scales.copy())  # type: ignore[union-attr]
+        spoilt.scales[place] = broken  # type: ignore[union-attr]
+    else:
+        spoilt = good.copy()  # type: ignore[union-attr]
+        spoilt[place, 5] = broken  # type: ignore[index]
+    assert np.isfinite(maxsim(query, [good, spoilt, good])).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("graph", [FLOAT32_GRAPH, FLOAT16_GRAPH, INT8_GRAPH])
+def test_the_graphs_are_valid_onnx(graph: bytes) -> None:
+    """Written by hand, they pass the checker and the inference of every shape."""
+    onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
+
+
+def test_a_forked_process_scores() -> None:
+    """Sessions are the parent's; a child loads its own."""
+    query, document = np.ones((2, 3), dtype=np.float32), np.ones((4, 3), dtype=np.float32)
+    assert maxsim(query, [document]).tolist() == [6.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads, which this is about
+        child = multiprocessing.get_context("fork").Process(
+            target=lambda: os._exit(int(maxsim(query, [document])[0]))
+        )
+        child.start()
+    child.join(60)
+    assert child.exitcode == 6
+
+
+# --- arguments ------------------------------------------------------------------------------------------------------
 
 
 def test_no_documents_give_no_scores() -> None:

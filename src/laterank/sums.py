@@ -13,6 +13,7 @@ from laterank.checks import is_blank
 from laterank.early_exit import EarlyExit
 from laterank.encoding.protocol import Encoder
 from laterank.errors import CacheError
+from laterank.rows import StoredRows
 from laterank.scoring import maxsim
 
 __all__ = ["DocumentSums"]
@@ -67,15 +68,18 @@ class DocumentSums:
                 if not is_blank(text):
                     askers.setdefault(text, []).append(asker)
         to_score = list(askers)
+        threads = getattr(
+            self.encoder, "threads", None
+        )  # an encoder of the caller's may have no such setting
         for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
             piece = to_score[start : start + DOCUMENTS_AT_ONCE]
-            mine: dict[int, dict[str, Floats]] = {}
+            mine: dict[int, dict[str, StoredRows]] = {}
             for text, rows in zip(piece, self.rows.of(piece), strict=True):
                 if len(rows):
                     for asker in askers[text]:
                         mine.setdefault(asker, {})[text] = rows
             for asker, rows_of in mine.items():
-                sums = maxsim(queries[asker], list(rows_of.values()))
+                sums = maxsim(queries[asker], list(rows_of.values()), threads=threads)
                 if not np.isfinite(sums).all():
                     raise CacheError(
                         f"a score of {self.encoder.name} is not finite: the cache holds broken rows; clear it"

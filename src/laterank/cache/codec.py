@@ -1,20 +1,21 @@
 """A document's rows as bytes: INT8 with a scale per row, float16 or float32, behind a checksummed header.
 
-Decoding gives the rows that are scored. Encoding those again gives the same bytes, so rows that went through the codec
-once score the same for ever.
+Decoding gives the rows that are scored, in the form that they are stored in. Encoding those again gives the same bytes, so
+rows that went through the codec once score the same for ever.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laterank.errors import CacheError, InputError, ShapeError
+from laterank.rows import QuantizedRows, StoredRows, as_float32
 
 __all__ = [
     "CODEC_VERSION",
@@ -22,24 +23,31 @@ __all__ = [
     "check_storage",
     "decode_many",
     "decode_rows",
+    "encode_many",
     "encode_rows",
     "storage_code",
+    "stored_rows",
 ]
 
 Rows = NDArray[np.float32]
 
 RowStorage = Literal["int8", "float16", "float32"]
 """How many bytes a number takes: 1 and 4 a row, 2, or 4."""
+STORAGES: tuple[RowStorage, ...] = get_args(RowStorage)
+"""A storage's place is its number in the header."""
 
 CODEC_VERSION = 1
 """Raise it when the same bytes come to mean other rows."""
 
 HEADER = struct.Struct("<2sBBIII")
 """Magic, version, storage, rows, dim, checksum; little-endian, 16 bytes."""
+CHECKSUM = struct.Struct("<I")
 MAGIC = b"LR"
 LARGEST_INT8 = 127
 SMALLEST_SCALED = np.float32(1e-30)
 """A row without a larger number is stored as zeros: its scale would lose digits near the end of float32's range."""
+DOCUMENTS_AT_ONCE = 16
+"""Documents that are rounded together: their rows stay in the processor's cache."""
 SCALE_BITS_CLEARED = np.uint32(0x7F)
 """7 bits off a scale leave 17, so that 127 times the scale is exact in float32 and gives the scale again."""
 
@@ -50,56 +58,55 @@ def check_storage(storage: str) -> RowStorage:
     Raises:
         InputError: If there is none.
     """
-    if storage not in get_args(RowStorage):
-        raise InputError(
-            f"storage is {storage!r}, expected one of {', '.join(map(repr, get_args(RowStorage)))}"
-        )
-    return storage  # type: ignore[return-value]  # it is one of them
+    if storage not in STORAGES:
+        raise InputError(f"storage is {storage!r}, expected one of {', '.join(map(repr, STORAGES))}")
+    return storage
 
 
 def storage_code(storage: RowStorage) -> int:
     """Return the number that stands for a storage in the header."""
-    return get_args(RowStorage).index(storage)
+    return STORAGES.index(storage)
 
 
-def encode_rows(rows: Rows, storage: RowStorage, *, key: bytes) -> bytes:
-    """Return rows as bytes.
+def encode_rows(rows: StoredRows, storage: RowStorage, *, key: bytes) -> bytes:
+    """Return one document's rows as bytes; see ``encode_many``."""
+    return encode_many({key: rows}, storage)[key]
+
+
+def encode_many(documents: Mapping[bytes, StoredRows], storage: RowStorage) -> dict[bytes, bytes]:
+    """Return documents' rows as bytes.
 
     INT8 is symmetric: a row's largest number becomes 127 or -127, so no number moves by more than 0.4% of it.
 
     Args:
-        rows: *Shape:* ``(document_tokens, dim)``
+        documents: Rows under the key that the bytes are stored under. The checksum covers it, so another document's bytes
+            are recognised. *Shape:* ``(document_tokens, dim)`` each
         storage: How to keep the numbers.
-        key: What the bytes are stored under. The checksum covers it, so another document's bytes are recognised.
 
     Raises:
         ShapeError: If the rows are no matrix.
         InputError: If they hold NaN, infinity, or numbers too large for float16.
     """
-    rows = np.asarray(rows, dtype=np.float32)
-    if rows.ndim != 2:
-        raise ShapeError(f"the rows have shape {rows.shape}, expected (document_tokens, dim)")
-    if not np.isfinite(rows).all():
-        raise InputError("the rows hold NaN or infinite numbers, which cannot be scored or kept")
-    if storage == "int8":
-        body = b"".join(array.tobytes() for array in _quantised(rows))
-    elif storage == "float16":
-        body = _halved(rows).tobytes()
-    else:
-        body = rows.astype("<f4").tobytes()
-    count, dim = rows.shape
-    head = HEADER.pack(MAGIC, CODEC_VERSION, storage_code(storage), count, dim, 0)
-    return (
-        HEADER.pack(MAGIC, CODEC_VERSION, storage_code(storage), count, dim, _checksum(key, head, body))
-        + body
-    )
+    encoded: dict[bytes, bytes] = {}
+    by_dim: dict[int, dict[bytes, Rows]] = {}
+    for key, stored in documents.items():
+        rows = as_float32(stored)
+        if rows.ndim != 2:
+            raise ShapeError(f"the rows have shape {rows.shape}, expected (document_tokens, dim)")
+        by_dim.setdefault(rows.shape[1], {})[key] = rows
+    for dim, rows_of in by_dim.items():
+        bodies = _bodies(list(rows_of.values()), storage)
+        for (key, rows), body in zip(rows_of.items(), bodies, strict=True):
+            head = HEADER.pack(MAGIC, CODEC_VERSION, storage_code(storage), len(rows), dim, 0)
+            encoded[key] = head[: -CHECKSUM.size] + CHECKSUM.pack(_checksum(key, head, body)) + body
+    return encoded
 
 
-def decode_rows(encoded: bytes, *, key: bytes) -> Rows:
+def decode_rows(encoded: bytes, *, key: bytes) -> StoredRows:
     """Return the rows that ``encode_rows`` made these bytes of, as they are scored.
 
     Returns:
-        Read-only float32. *Shape:* ``(document_tokens, dim)``
+        Read-only, over the bytes themselves. *Shape:* ``(document_tokens, dim)``
 
     Raises:
         CacheError: If the bytes are damaged, stored under another key, or of a newer format.
@@ -107,22 +114,32 @@ def decode_rows(encoded: bytes, *, key: bytes) -> Rows:
     if len(encoded) < HEADER.size:
         raise CacheError(f"{len(encoded)} bytes are no rows, which take at least {HEADER.size}")
     magic, version, code, count, dim, checksum = HEADER.unpack_from(encoded)
-    if magic != MAGIC or version != CODEC_VERSION or code >= len(get_args(RowStorage)):
+    if magic != MAGIC or version != CODEC_VERSION or code >= len(STORAGES):
         raise CacheError(f"these bytes are no rows of format {CODEC_VERSION}")
     body = memoryview(encoded)[HEADER.size :]
     if checksum != _checksum(key, HEADER.pack(magic, version, code, count, dim, 0), body):
         raise CacheError("the checksum is wrong: the bytes are damaged, or another document's")
-    storage: RowStorage = get_args(RowStorage)[code]
+    storage = STORAGES[code]
     if len(body) != _body_bytes(storage, count, dim):
         raise CacheError(f"{len(body)} bytes are not {count} rows of {dim} numbers in {storage}")
-    rows = _decoded(body, storage, count, dim)
-    rows.flags.writeable = False
-    return rows
+    return stored_rows(encoded)
 
 
-def decode_many(encoded: Mapping[bytes, bytes]) -> tuple[dict[bytes, Rows], int]:
+def stored_rows(encoded: bytes) -> StoredRows:
+    """Return the rows over bytes that are known to be whole, such as ``encode_many`` just made. See ``decode_rows``."""
+    _, _, code, count, dim, _ = HEADER.unpack_from(encoded)
+    storage = STORAGES[code]
+    if storage != "int8":
+        kind = "<f2" if storage == "float16" else "<f4"
+        rows: Rows = np.ndarray((count, dim), kind, encoded, HEADER.size)
+        return rows
+    scales = np.ndarray((count,), "<f4", encoded, HEADER.size)
+    return QuantizedRows(np.ndarray((count, dim), np.int8, encoded, HEADER.size + scales.nbytes), scales)
+
+
+def decode_many(encoded: Mapping[bytes, bytes]) -> tuple[dict[bytes, StoredRows], int]:
     """Return the rows of every key whose bytes are whole, and how many are not."""
-    decoded: dict[bytes, Rows] = {}
+    decoded: dict[bytes, StoredRows] = {}
     for key, body in encoded.items():
         try:
             decoded[key] = decode_rows(body, key=key)
@@ -131,14 +148,23 @@ def decode_many(encoded: Mapping[bytes, bytes]) -> tuple[dict[bytes, Rows], int]
     return decoded, len(encoded) - len(decoded)
 
 
-def _decoded(body: memoryview, storage: RowStorage, count: int, dim: int) -> Rows:
-    if storage != "int8":
-        numbers = np.frombuffer(body, dtype="<f2" if storage == "float16" else "<f4")
-        return numbers.reshape(count, dim).astype(np.float32)  # always a copy, which lets go of the bytes
-    scales = np.frombuffer(body[: 4 * count], dtype="<f4")
-    numbers = np.frombuffer(body[4 * count :], dtype=np.int8).reshape(count, dim)
-    rows: Rows = np.multiply(numbers, scales[:, None], dtype=np.float32)
-    return rows
+def _bodies(documents: Sequence[Rows], storage: RowStorage) -> list[bytes]:
+    """Return each document's numbers as bytes; the rows of all are rounded at once, some megabytes at a time."""
+    bodies: list[bytes] = []
+    for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
+        piece = documents[start : start + DOCUMENTS_AT_ONCE]
+        rows = np.concatenate(piece) if len(piece) > 1 else piece[0]
+        if not np.isfinite(rows).all():
+            raise InputError("the rows hold NaN or infinite numbers, which cannot be scored or kept")
+        ends = np.cumsum([len(document) for document in piece]).tolist()
+        ranges = [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+        if storage == "int8":
+            scales, numbers = _quantised(rows)
+            bodies += [scales[own].tobytes() + numbers[own].tobytes() for own in ranges]
+        else:
+            numbers_kept = _halved(rows) if storage == "float16" else rows.astype("<f4", copy=False)
+            bodies += [numbers_kept[own].tobytes() for own in ranges]
+    return bodies
 
 
 def _quantised(rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.int8]]:

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from laterank.cache.protocol import DocumentCache, SearchableCache
 from laterank.encoding.protocol import Encoder
 from laterank.errors import CacheError
+from laterank.rows import QuantizedRows, StoredRows
 
 __all__ = ["DocumentRows"]
-
-Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class DocumentRows:
     encoder: Encoder
     cache: DocumentCache | None
 
-    def of(self, texts: Sequence[str]) -> list[Rows]:
+    def of(self, texts: Sequence[str]) -> list[StoredRows]:
         """Return each text's rows, as the cache keeps them, whether they were there or not.
 
         Args:
@@ -43,7 +41,7 @@ class DocumentRows:
             CacheError: If the cache gives what cannot be this model's rows.
         """
         if self.cache is None:
-            return self.encoder.encode_documents(texts)
+            return list(self.encoder.encode_documents(texts))
         keys = self.keys(texts)
         found = self._look_up(self.cache, list(keys))
         encoded = self.encode({key: keys[key] for key, rows in found.items() if rows is None})
@@ -67,11 +65,13 @@ class DocumentRows:
             return list(keys)
         return [key for key, rows in self._look_up(self.cache, keys).items() if rows is None]
 
-    def encode(self, texts: Mapping[bytes, str]) -> dict[bytes, Rows]:
+    def encode(self, texts: Mapping[bytes, str]) -> dict[bytes, StoredRows]:
         """Encode texts, keep their rows under their keys, and return the rows as they were kept."""
         if not texts:
             return {}
-        encoded = dict(zip(texts, self.encoder.encode_documents(list(texts.values())), strict=True))
+        encoded: dict[bytes, StoredRows] = dict(
+            zip(texts, self.encoder.encode_documents(list(texts.values())), strict=True)
+        )
         kept = self.cache.put_many(encoded) if self.cache is not None else None
         if kept is None:
             return encoded
@@ -83,7 +83,7 @@ class DocumentRows:
             self._check(rows)
         return {**encoded, **kept}
 
-    def _look_up(self, cache: DocumentCache, keys: Sequence[bytes]) -> dict[bytes, Rows | None]:
+    def _look_up(self, cache: DocumentCache, keys: Sequence[bytes]) -> dict[bytes, StoredRows | None]:
         """Ask the cache, and refuse what cannot be this model's rows."""
         found = cache.get_many(keys)
         if not isinstance(found, list):
@@ -106,10 +106,13 @@ class DocumentRows:
 
 
 def _are_rows(rows: object, dim: int) -> bool:
+    if isinstance(rows, QuantizedRows):
+        return rows.shape[1:] == (dim,)
     return isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim == 2 and rows.shape[1] == dim
 
 
 def _described(rows: object) -> str:
-    if isinstance(rows, np.ndarray):
-        return f"rows of shape {rows.shape} and {rows.dtype}"
+    if isinstance(rows, (np.ndarray, QuantizedRows)):
+        kind = rows.dtype if isinstance(rows, np.ndarray) else "int8"
+        return f"rows of shape {rows.shape} and {kind}"
     return f"a {type(rows).__name__}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from laterank.cache.protocol import CacheStats
 from laterank.checks import checked_bytes
 from laterank.forking import renew_after_fork
+from laterank.rows import QuantizedRows, StoredRows
 
 __all__ = ["DEFAULT_MAX_BYTES", "MemoryCache"]
 
-Rows = NDArray[np.float32]
+T = TypeVar("T", bound=np.generic)
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 """256 MiB: about 2,600 documents of 200 tokens at 128 numbers a token (100 KiB each)."""
 
 ENTRY_OVERHEAD_BYTES = 256
 """What a key, an array's header and a table entry cost beside the rows."""
+HEADER_BYTES = 64
+"""What may stand before rows that were read from a file."""
 
 
 class MemoryCache:
@@ -45,7 +48,7 @@ class MemoryCache:
         """
         self.max_bytes = checked_bytes(max_bytes, "max_bytes")
         self._lock = threading.RLock()  # a signal's handler may look at the cache that it interrupted
-        self._documents: OrderedDict[bytes, Rows] = OrderedDict()
+        self._documents: OrderedDict[bytes, StoredRows] = OrderedDict()
         self._bytes = self._hits = self._misses = self._evictions = 0
         renew_after_fork(self)
 
@@ -55,7 +58,7 @@ class MemoryCache:
             self._documents, self._bytes = OrderedDict(), 0
         self._lock = threading.RLock()
 
-    def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
+    def get_many(self, keys: Sequence[bytes]) -> list[StoredRows | None]:
         """Return each key's rows, read-only, or None. *Shape:* ``(document_tokens, dim)`` each"""
         with self._lock:
             found = [self._documents.get(key) for key in keys]
@@ -76,8 +79,11 @@ class MemoryCache:
                     self._documents.move_to_end(key)
         return known
 
-    def put_many(self, documents: Mapping[bytes, Rows]) -> None:
-        """Keep documents. *Shape:* ``(document_tokens, dim)`` each; a document larger than the bound is not kept."""
+    def put_many(self, documents: Mapping[bytes, StoredRows]) -> None:
+        """Keep documents; one larger than the bound is not kept. *Shape:* ``(document_tokens, dim)`` each
+
+        INT8 rows and float16 are kept as they are, every other type of numbers as float32.
+        """
         kept = {key: _own(rows) for key, rows in documents.items()}
         with self._lock:
             try:
@@ -121,14 +127,28 @@ class MemoryCache:
         return self  # what it holds is the same for every holder
 
 
-def _cost(rows: Rows) -> int:
+def _cost(rows: StoredRows) -> int:
     return rows.nbytes + ENTRY_OVERHEAD_BYTES
 
 
-def _own(rows: Rows) -> Rows:
-    """Return rows that nobody can write to and that keep no larger array alive."""
-    own = np.ascontiguousarray(rows, dtype=np.float32)
-    if own is rows and (rows.base is not None or rows.flags.writeable):
-        own = rows.copy()
-    own.flags.writeable = False
-    return own
+def _own(rows: StoredRows) -> StoredRows:
+    """Return rows that nobody can write to and that keep nothing larger than themselves alive."""
+    if isinstance(rows, QuantizedRows):
+        if _is_own(rows.numbers, rows.nbytes) and _is_own(rows.scales, rows.nbytes):
+            return rows
+        return QuantizedRows(_read_only(rows.numbers.copy()), _read_only(rows.scales.copy()))
+    if rows.dtype not in (np.float16, np.float32):
+        return _read_only(rows.astype(np.float32))
+    return rows if _is_own(rows, rows.nbytes) else _read_only(rows.copy(order="C"))
+
+
+def _is_own(array: NDArray[Any], size: int) -> bool:
+    """Tell whether an array has all its memory to itself, or with its like in bytes that hold little else."""
+    if array.flags.writeable or not array.flags.c_contiguous:
+        return False
+    return array.base is None or (isinstance(array.base, bytes) and len(array.base) <= size + HEADER_BYTES)
+
+
+def _read_only(array: NDArray[T]) -> NDArray[T]:
+    array.flags.writeable = False
+    return array

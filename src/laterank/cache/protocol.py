@@ -6,12 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
+from laterank.rows import StoredRows
 
 __all__ = ["CacheStats", "DocumentCache", "SearchableCache"]
-
-Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,15 @@ class DocumentCache(Protocol):
     goes stale. Implementations must be safe to share between threads. They may forget anything at any time.
     """
 
-    def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
-        """Return each key's rows, or None. *Shape:* ``(document_tokens, dim)`` each; the caller must not write to them."""
+    def get_many(self, keys: Sequence[bytes]) -> list[StoredRows | None]:
+        """Return each key's rows, or None. *Shape:* ``(document_tokens, dim)`` each; the caller must not write to them.
 
-    def put_many(self, documents: Mapping[bytes, Rows]) -> Mapping[bytes, Rows] | None:
-        """Keep documents. *Shape:* ``(document_tokens, dim)`` each, float32.
+        Arrays of float32 will always do. Those of float16, and ``laterank.rows.QuantizedRows`` in INT8, are scored as they
+        are, without a copy in float32.
+        """
+
+    def put_many(self, documents: Mapping[bytes, StoredRows]) -> Mapping[bytes, StoredRows] | None:
+        """Keep documents. *Shape:* ``(document_tokens, dim)`` each, float32 as an encoder gives them.
 
         Returns:
             What ``get_many`` will give for each, where keeping rounds them, so that they are scored so from the first

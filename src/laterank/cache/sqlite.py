@@ -13,18 +13,15 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from laterank.cache import sqlite_table as table
 from laterank.cache.codec import (
     CODEC_VERSION,
     RowStorage,
     check_storage,
     decode_many,
-    decode_rows,
-    encode_rows,
+    encode_many,
     storage_code,
+    stored_rows,
 )
 from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats
@@ -33,6 +30,7 @@ from laterank.cache.sqlite_file import SqliteFile
 from laterank.checks import checked_bytes
 from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.forking import renew_after_fork
+from laterank.rows import StoredRows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -41,13 +39,11 @@ __all__ = ["DEFAULT_MAX_BYTES", "SqliteCache"]
 
 logger = logging.getLogger(__name__)
 
-Rows = NDArray[np.float32]
-
 DEFAULT_MAX_BYTES = 4 * 1024**3
 """4 GiB: about 200,000 documents of 200 tokens at 96 numbers a token in INT8 (20 KB each)."""
 
 DEFAULT_MEMORY_BYTES = 64 * 1024**2
-"""64 MiB of rows ready to be scored: about 850 such documents."""
+"""64 MiB of rows as they are stored, ready to be scored: about 3,400 such documents."""
 
 LARGEST_BODY = 900_000_000
 """SQLite takes a billion bytes in one value."""
@@ -125,13 +121,15 @@ class SqliteCache:
 
     # --- what a reranker calls ----------------------------------------------------------------------------------------
 
-    def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
-        """Return each key's rows, read-only, or None. *Shape:* ``(document_tokens, dim)`` each
+    def get_many(self, keys: Sequence[bytes]) -> list[StoredRows | None]:
+        """Return each key's rows as they are stored, read-only, or None. *Shape:* ``(document_tokens, dim)`` each
+
+        ``maxsim`` scores them in any storage; ``numpy.asarray`` makes float32 of those in INT8.
 
         Raises:
             CacheError: If the file is damaged; one damaged document is a miss.
         """
-        found: dict[bytes, Rows] = {}
+        found: dict[bytes, StoredRows] = {}
         if self._memory is not None:
             at_hand = zip(keys, self._memory.get_many(keys), strict=True)
             found = {key: rows for key, rows in at_hand if rows is not None}
@@ -144,7 +142,7 @@ class SqliteCache:
             self._hits += len(keys) - missing
         return [found.get(key) for key in keys]
 
-    def put_many(self, documents: Mapping[bytes, Rows]) -> dict[bytes, Rows]:
+    def put_many(self, documents: Mapping[bytes, StoredRows]) -> dict[bytes, StoredRows]:
         """Keep documents. *Shape:* ``(document_tokens, dim)`` each
 
         Returns:
@@ -154,11 +152,8 @@ class SqliteCache:
             InputError: If rows hold NaN or infinity.
             CacheError: If the file is damaged. A disk that is full or read-only is logged, once.
         """
-        bodies = {self._stored(key): (key, rows) for key, rows in documents.items()}
-        encoded = {
-            stored: encode_rows(rows, self.storage, key=stored) for stored, (_, rows) in bodies.items()
-        }
-        kept = {key: decode_rows(encoded[stored], key=stored) for stored, (key, _) in bodies.items()}
+        encoded = encode_many({self._stored(key): rows for key, rows in documents.items()}, self.storage)
+        kept = {key: stored_rows(encoded[self._stored(key)]) for key in documents}
         if self._memory is not None:
             self._memory.put_many(kept)
         with self._going_on("takes no new documents", "ranking goes on without keeping them"):
@@ -249,7 +244,7 @@ class SqliteCache:
         """Return the key in the file, which keeps storages and formats of rows apart."""
         return bytes(key) + self._suffix
 
-    def _read(self, keys: Sequence[bytes]) -> dict[bytes, Rows]:
+    def _read(self, keys: Sequence[bytes]) -> dict[bytes, StoredRows]:
         bodies: dict[bytes, bytes] = {}
         with self._going_on("cannot be read", "documents are encoded again"), self._file.lend() as connection:
             bodies = table.read(connection, [self._stored(key) for key in keys])

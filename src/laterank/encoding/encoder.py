@@ -19,7 +19,7 @@ from laterank.encoding.devices import checked_devices, on_device
 from laterank.encoding.lazy import lazy
 from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.reading import Reading
-from laterank.encoding.session import OnnxSession, Provider, usable_cpus
+from laterank.encoding.session import OnnxSession, Provider
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
 from laterank.encoding.truncation import check_truncate_dim
 from laterank.encoding.windows import Span
@@ -28,6 +28,7 @@ from laterank.errors import EncodingError, InputError
 from laterank.model.calibration import Calibration, find_calibration
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED, ModelFiles, find_model
+from laterank.runtime import usable_cpus
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -1,15 +1,11 @@
-"""onnxruntime, and nothing else in the package knows it: token ids in, hidden states out."""
+"""A model's graph in onnxruntime: token ids in, hidden states out."""
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +14,9 @@ from numpy.typing import NDArray
 
 from laterank.errors import EncodingError, InputError, ModelFormatError, ProviderError
 from laterank.forking import renew_after_fork
+from laterank.runtime import how_to_install, import_onnxruntime
 
-__all__ = ["OnnxSession", "Provider", "check_providers", "full_name", "usable_cpus"]
+__all__ = ["OnnxSession", "Provider", "check_providers", "full_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +33,6 @@ SHORT_NAMES = {
 }
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 PREFERRED_OUTPUTS = ("token_embeddings", "contextual", "last_hidden_state", "embeddings", "output")
-
-
-def usable_cpus() -> int:
-    """Return how many processors this process may use, which a container or ``taskset`` makes fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
 
 
 def full_name(provider: str) -> str:
@@ -167,7 +157,7 @@ class OnnxSession:
             return self._loaded
 
     def _load(self) -> _Loaded:
-        onnxruntime = _import_onnxruntime()
+        onnxruntime = import_onnxruntime()
         if not self._path.is_file():
             raise ModelFormatError(f"{self._path} is missing; download or copy the model again")
         providers = self._available_providers(onnxruntime)
@@ -201,7 +191,7 @@ class OnnxSession:
         if missing:
             raise ProviderError(
                 f"onnxruntime {onnxruntime.__version__} has no {', '.join(missing)}, only {', '.join(available)}; "
-                + _how_to_install()
+                + how_to_install()
             )
         return wanted
 
@@ -217,54 +207,6 @@ class OnnxSession:
 
 _ABANDONED: list[_Loaded] = []
 """Sessions inherited over a fork: ending one would wait for threads that only the parent has."""
-
-
-def _import_onnxruntime() -> Any:
-    try:
-        with _without_telemetry():
-            import onnxruntime
-    except ImportError as error:
-        raise ProviderError(f"onnxruntime cannot be imported ({error}); {_how_to_install()}") from error
-    if not hasattr(onnxruntime, "InferenceSession"):  # what an uninstall of one of two builds leaves behind
-        raise ProviderError(f"onnxruntime is installed in part; {_how_to_install()}")
-    return onnxruntime
-
-
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Keep onnxruntime from starting its telemetry: its thread hangs a forked child at exit, and nothing may call home."""
-    name = "ORT_DISABLE_TELEMETRY"  # read while it is imported, so the environment is as it was right after
-    if name in os.environ or "onnxruntime" in sys.modules:
-        yield
-        return
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)  # another thread may have been here, too
-
-
-def _how_to_install() -> str:
-    """Say how to get a working onnxruntime, knowing that its builds overwrite each other's files."""
-    builds = [
-        name
-        for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
-        if _installed(name)
-    ]
-    if len(builds) > 1:
-        return f"{' and '.join(builds)} are both installed and overwrite each other: uninstall all of them, then install one"
-    return (
-        'install one build: "pip install onnxruntime" for the CPU, or '
-        '"pip uninstall -y onnxruntime && pip install onnxruntime-gpu" for CUDA'
-    )
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _known_inputs(path: Path, inputs: Sequence[Any]) -> tuple[tuple[str, str], ...]:

@@ -15,10 +15,12 @@ from laterank.encoding.windows import Span
 from laterank.errors import CacheError, InputError
 from laterank.explanation.alignment import align
 from laterank.explanation.single import Explanation
+from laterank.rows import StoredRows, as_float32
 from laterank.scale import Scale
 from laterank.scoring import maxsim
 
 __all__ = ["ReadingEncoder", "explain_documents"]
+
 
 Rows = NDArray[np.float32]
 
@@ -44,7 +46,7 @@ def explain_documents(
     *,
     encoder: Encoder,
     scale: Scale,
-    document_rows: Callable[[Sequence[str]], list[Rows]],
+    document_rows: Callable[[Sequence[str]], list[StoredRows]],
     document_windows: Callable[[Sequence[str]], Sequence[Sequence[Span]]],
 ) -> list[Explanation]:
     """Explain the score of each document, from the same rows that a ranking scores.
@@ -79,7 +81,12 @@ def explain_documents(
         rows, total, reading = _best(text, spans, query_rows, rows_of, encoder)
         [score] = scale.scores(total, query_rows=len(query_rows), query_tokens=query_tokens)
         matches = (
-            align(query_rows, rows, query_tokens=query_reading.tokens, document_tokens=reading.tokens)
+            align(
+                query_rows,
+                as_float32(rows),
+                query_tokens=query_reading.tokens,
+                document_tokens=reading.tokens,
+            )
             if len(rows)
             else ()
         )
@@ -101,11 +108,11 @@ def _best(
     text: str,
     spans: Sequence[Span],
     query_rows: Rows,
-    rows_of: Mapping[str, Rows],
+    rows_of: Mapping[str, StoredRows],
     encoder: ReadingEncoder,
-) -> tuple[Rows, Rows, Reading]:
+) -> tuple[StoredRows, Rows, Reading]:
     """Return the rows of a document's best window, their sum (*Shape:* ``(1,)``) and their tokens in the document."""
-    candidates = [rows_of.get(text[start:end], query_rows[:0]) for start, end in spans]
+    candidates: list[StoredRows] = [rows_of.get(text[start:end], query_rows[:0]) for start, end in spans]
     sums = np.array(
         [maxsim(query_rows, [rows])[0] if len(rows) else -np.inf for rows in candidates], dtype=np.float32
     )

@@ -1,0 +1,121 @@
+"""The best similarity of each query row, over a block of documents of one length, in the form that they are stored in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.rows import QuantizedRows, as_float32
+from laterank.scoring.graphs import BASE, FLOAT16_GRAPH, FLOAT32_GRAPH, INT8_GRAPH, ZERO
+from laterank.scoring.sessions import run
+
+__all__ = ["Float16Kernel", "Float32Kernel", "Int8Kernel", "Kernel", "fits_integers"]
+
+Floats = NDArray[np.float32]
+Document = TypeVar("Document", contravariant=True)  # noqa: PLC0105
+
+LARGEST_HIGH = 64
+"""A part of a query's number lies in [-64, 64]: 2 * 255 * 64 fits into 16 bits, in which processors without VNNI add
+two products and would cut off the rest. Both parts together have 14 bits."""
+LARGEST_PART = BASE * LARGEST_HIGH
+LARGEST_INT8_DIM = (2**31 - 1) // (128 * (LARGEST_PART + LARGEST_HIGH))
+"""Numbers in a row, 2015, whose products cannot leave 32 bits."""
+
+
+class Kernel(Protocol[Document]):
+    """One query, ready to meet documents of one form."""
+
+    def best(self, documents: Sequence[Document], length: int) -> Floats:
+        """Return the highest similarity that each query row has in each document.
+
+        Args:
+            documents: Their rows, at least one and at most ``length`` each.
+            length: Rows that each is brought to by repeating one of its own, which changes no maximum.
+
+        Returns:
+            *Shape:* ``(len(documents), query_tokens)``
+        """
+
+
+class Float32Kernel:
+    """Products of float32."""
+
+    def __init__(self, query: Floats) -> None:
+        self._columns = np.ascontiguousarray(query.T, dtype=np.float32)
+
+    def best(self, documents: Sequence[NDArray[Any]], length: int) -> Floats:
+        """See ``Kernel``. *Shape:* ``(tokens, dim)`` each, of any float type"""
+        block = _block(documents, length).astype(np.float32, copy=False)
+        return _best_of_floats(FLOAT32_GRAPH, block, self._columns)
+
+
+class Float16Kernel:
+    """Rows of float16, widened within the graph; the products are those of float32."""
+
+    def __init__(self, query: Floats) -> None:
+        self._columns = np.ascontiguousarray(query.T, dtype=np.float32)
+
+    def best(self, documents: Sequence[NDArray[np.float16]], length: int) -> Floats:
+        """See ``Kernel``. *Shape:* ``(tokens, dim)`` each"""
+        return _best_of_floats(FLOAT16_GRAPH, _block(documents, length), self._columns)
+
+
+class Int8Kernel:
+    """Products of integers, exact and the same on every processor.
+
+    The documents' rows are taken as they are stored. Each query row is rounded to 14 bits, ``q = step * (128 * high +
+    low)``, which moves a similarity of unit rows by some 1e-5: a hundredth of what storing documents in INT8 does.
+    """
+
+    def __init__(self, query: Floats) -> None:
+        largest = np.abs(query).max(axis=1).astype(np.float32)
+        self._steps = largest / np.float32(LARGEST_PART)
+        divisors = np.where(largest == 0, np.float32(np.inf), self._steps)
+        whole = np.rint(query / divisors[:, None]).astype(np.int32).T
+        high = (whole + BASE // 2) // BASE
+        self._high = np.ascontiguousarray(high, dtype=np.int8)
+        self._low = np.ascontiguousarray(whole - BASE * high, dtype=np.int8)
+
+    def best(self, documents: Sequence[QuantizedRows], length: int) -> Floats:
+        """See ``Kernel``. *Shape:* ``(tokens, dim)`` each"""
+        numbers = _block([document.numbers for document in documents], length).view(np.uint8)
+        scales = _block([document.scales for document in documents], length).ravel()
+        dim = numbers.shape[2]
+        feed = {
+            "documents": np.bitwise_xor(numbers, np.uint8(ZERO), out=numbers).reshape(-1, dim),
+            "scales": scales,
+            "high": self._high,
+            "low": self._low,
+            "shape": np.array([len(documents), length, len(self._steps)], dtype=np.int64),
+        }
+        (best,) = run(INT8_GRAPH, feed)
+        broken = ~np.isfinite(scales.reshape(len(documents), length)).all(axis=1)
+        best[broken] = np.nan  # which onnxruntime's maximum may hide
+        return np.asarray(best * self._steps, dtype=np.float32)
+
+
+def fits_integers(query: Floats) -> bool:
+    """Tell whether a query can be rounded to integers, and its products added up in 32 bits."""
+    largest = np.abs(query).max()
+    return query.shape[1] <= LARGEST_INT8_DIM and bool(np.isfinite(largest)) and largest < 1e30
+
+
+def _block(documents: Sequence[NDArray[Any]], length: int) -> NDArray[Any]:
+    """Return documents of one length in one array, each filled up with its own first row."""
+    parts = []
+    for document in documents:
+        parts.append(document)
+        if missing := length - len(document):
+            parts += [document[:1]] * missing
+    return np.concatenate(parts).reshape(len(documents), length, *documents[0].shape[1:])
+
+
+def _best_of_floats(graph: bytes, block: NDArray[Any], columns: Floats) -> Floats:
+    best, total = run(graph, {"documents": block, "query": columns})
+    if np.isfinite(total):
+        return np.asarray(best)
+    with np.errstate(invalid="ignore", over="ignore"):  # numpy's maximum passes NaN on, onnxruntime's may not
+        return np.asarray(np.matmul(as_float32(block), columns).max(axis=1))

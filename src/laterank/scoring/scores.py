@@ -1,0 +1,139 @@
+"""MaxSim, the score of late interaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laterank.errors import InputTypeError, ShapeError
+from laterank.rows import QuantizedRows, StoredRows, as_float32
+from laterank.runtime import usable_cpus
+from laterank.scoring.kernels import Float16Kernel, Float32Kernel, Int8Kernel, Kernel, fits_integers
+
+__all__ = ["maxsim"]
+
+Rows = NDArray[np.float32]
+
+SIMILARITIES_AT_ONCE = 1 << 17
+"""Numbers in a similarity block: 512 KiB stay in the processor's cache, however many candidates there are."""
+LENGTH_STEP = 8
+"""Documents share a block if they are as long up to here: finer steps make more blocks, coarser ones more padding."""
+MULTIPLICATIONS_PER_THREAD = 1 << 25
+"""Some 0.5 ms of work, several times what starting a thread takes."""
+
+
+def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None = None) -> Rows:
+    """Score documents against one query by late interaction.
+
+    ``score(q, d) = sum_i max_j <q_i, d_j>`` (Khattab & Zaharia 2020, arXiv 2004.12832). Each document's own rows meet
+    the query alone: no document's score depends on the others.
+
+    Args:
+        query: Unit-length rows. *Shape:* ``(query_tokens, dim)``
+        documents: One each, lengths may differ: arrays of floats, or INT8 rows as ``SqliteCache`` gives them, which are scored
+            without a float32 copy. *Shape:* ``(document_tokens, dim)``
+        threads: The most threads to use, where there is enough work; None for every usable processor.
+
+    Returns:
+        Raw sums, in [-query_tokens, query_tokens]. *Shape:* ``(len(documents),)``
+
+    Raises:
+        ShapeError: If the query or a document has no tokens, or a document has another ``dim``.
+        InputTypeError: If an argument is no array of float numbers, nor INT8 rows.
+        ProviderError: If onnxruntime is missing.
+
+    Examples:
+        >>> import numpy as np
+        >>> query = np.array([[1, 0], [0, 1]], dtype=np.float32)
+        >>> near, far = np.array([[1, 0]], dtype=np.float32), np.array([[-1, 0]], dtype=np.float32)
+        >>> maxsim(query, [near, far]).tolist()
+        [1.0, -1.0]
+    """
+    if isinstance(query, QuantizedRows):
+        raise InputTypeError("query is QuantizedRows, expected a float array of shape (tokens, dim)")
+    _check_rows(query, "query", None)
+    if not isinstance(documents, Iterable):
+        raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of arrays")
+    documents = list(documents)
+    for position, document in enumerate(documents):
+        _check_rows(document, f"documents[{position}]", query.shape[1])
+    scores = np.empty(len(documents), dtype=np.float32)
+
+    def score(task: tuple[Kernel[Any], list[int], int]) -> None:
+        kernel, block, length = task
+        best = kernel.best([documents[position] for position in block], length)
+        scores[block] = best.sum(axis=1)
+
+    tasks = list(_tasks(query.astype(np.float32, copy=False), documents))
+    work = query.size * sum(map(len, documents))
+    _each(score, tasks, min(threads or usable_cpus(), work // MULTIPLICATIONS_PER_THREAD))
+    return scores
+
+
+def _tasks(query: Rows, documents: list[StoredRows]) -> Iterator[tuple[Kernel[Any], list[int], int]]:
+    """Yield blocks of documents of one form and one length, with what scores them."""
+    if not fits_integers(query):
+        documents[:] = map(_as_floats, documents)
+    positions_of: dict[str, list[int]] = {}
+    for position, document in enumerate(documents):
+        positions_of.setdefault(_form(document), []).append(position)
+    for form, positions in positions_of.items():
+        kernel = KERNELS[form](query)
+        lengths = [len(documents[position]) for position in positions]
+        for block, length in _blocks(lengths, SIMILARITIES_AT_ONCE // len(query)):
+            yield kernel, [positions[place] for place in block], length
+
+
+KERNELS: dict[str, Callable[[Rows], Kernel[Any]]] = {
+    "int8": Int8Kernel,
+    "float16": Float16Kernel,
+    "float32": Float32Kernel,
+}
+
+
+def _form(rows: StoredRows) -> str:
+    if isinstance(rows, QuantizedRows):
+        return "int8"
+    return "float16" if rows.dtype == np.float16 else "float32"
+
+
+def _as_floats(rows: StoredRows) -> StoredRows:
+    return as_float32(rows) if isinstance(rows, QuantizedRows) else rows
+
+
+def _blocks(lengths: Sequence[int], most_rows: int) -> Iterator[tuple[list[int], int]]:
+    """Yield places of documents that have about one length, and that length: at most ``most_rows`` rows, or one document."""
+    by_length: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        by_length.setdefault(-(-length // LENGTH_STEP) * LENGTH_STEP, []).append(place)
+    for length, places in sorted(by_length.items(), reverse=True):
+        most = max(1, most_rows // length)
+        yield from ((places[start : start + most], length) for start in range(0, len(places), most))
+
+
+def _each(function: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
+    """Call a function for each item, on threads of this call's own where there are two or more to use."""
+    if threads > 1 and len(items) > 1:
+        with ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="laterank-maxsim") as pool:
+            try:
+                done = pool.map(function, items)
+            except RuntimeError:  # the interpreter is shutting down and starts no more threads
+                done = map(function, items)
+            list(done)
+        return
+    for item in items:
+        function(item)
+
+
+def _check_rows(rows: StoredRows, name: str, dim: int | None) -> None:
+    if not isinstance(rows, QuantizedRows) and (not isinstance(rows, np.ndarray) or rows.dtype.kind != "f"):
+        kind = f"an array of {rows.dtype}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise InputTypeError(f"{name} is {kind}, expected a float array of shape (tokens, dim)")
+    if len(rows.shape) != 2 or rows.shape[0] == 0 or (dim is not None and rows.shape[1] != dim):
+        raise ShapeError(
+            f"{name} has shape {rows.shape}, expected (at least 1, {'dim' if dim is None else dim})"
+        )
