@@ -22,6 +22,7 @@ __all__ = [
     "check_storage",
     "decode_many",
     "decode_rows",
+    "describe_rows",
     "encode_rows",
     "storage_code",
 ]
@@ -129,6 +130,16 @@ def decode_many(encoded: Mapping[bytes, bytes]) -> tuple[dict[bytes, Rows], int]
         except (CacheError, TypeError):  # TypeError: another program wrote a number or a text
             continue
     return decoded, len(encoded) - len(decoded)
+
+
+def describe_rows(head: bytes) -> str | None:
+    """Say how rows are kept, from their first bytes: ``"int8 x 96"``; None for what is no rows of this format."""
+    if not isinstance(head, bytes) or len(head) < HEADER.size:
+        return None
+    magic, version, code, _, dim, _ = HEADER.unpack_from(head)
+    if magic != MAGIC or version != CODEC_VERSION or code >= len(get_args(RowStorage)):
+        return None
+    return f"{get_args(RowStorage)[code]} x {dim}"
 
 
 def _decoded(body: memoryview, storage: RowStorage, count: int, dim: int) -> Rows:
