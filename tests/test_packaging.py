@@ -21,7 +21,7 @@ LAYERS = (
     {"scoring", "model"},
     {"encoding"},
     {"cache", "ranking", "scale"},
-    {"explanation"},
+    {"explanation", "diagnosis"},
     {"reranker"},
     {"adapter"},
     {"langchain", "llama_index", "cli"},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from laterank.cli.options import Json
-from laterank.cli.output import byte_size, print_json, print_rows, write
+from laterank.cli.output import byte_size, print_json, print_rows
 
 if TYPE_CHECKING:
     from laterank.model.on_disk import ModelOnDisk
@@ -38,7 +38,7 @@ def models(
     print_rows(header, map(_cells, found), numbers=(1, 2, 3))
     for model in found:
         if model.problem is not None:
-            write(f"\n{model.name} is here in part: {model.problem}")
+            typer.echo(f"{model.name} is here in part: {model.problem}", err=True)
 
 
 def _cells(model: ModelOnDisk) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from laterank.errors import EncodingError, InputError, ModelFormatError, ProviderError
 from laterank.forking import renew_after_fork
 
-__all__ = ["OnnxSession", "Provider", "check_providers", "usable_cpus"]
+__all__ = ["OnnxSession", "Provider", "available_providers", "check_providers", "usable_cpus"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,15 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
+
+
+def available_providers() -> tuple[str, ...]:
+    """Return the execution providers that this onnxruntime was built with.
+
+    Raises:
+        ProviderError: If onnxruntime is missing or broken.
+    """
+    return tuple(_import_onnxruntime().get_available_providers())
 
 
 def check_providers(providers: Sequence[Provider] | None) -> tuple[Provider, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from laterank.errors import LaterankError
 from laterank.model import hub
 from laterank.model.dialects import read_config
-from laterank.model.files import BUNDLED, choose_onnx, needed_files
+from laterank.model.files import BUNDLED, BUNDLED_FOLDER, choose_onnx, needed_files
 from laterank.model.registry import KnownModel, known_model, known_models
 
 __all__ = ["ModelOnDisk", "models_on_disk"]
@@ -82,7 +82,7 @@ def _described(name: str, cache: Path, *, is_stored: bool) -> ModelOnDisk:
         return needed_files(names, graph, known=known)
 
     try:
-        place = Path(__file__).parent / BUNDLED if name == BUNDLED else name
+        place = BUNDLED_FOLDER if name == BUNDLED else name
         resolved = hub.resolve(place, choose, cache_dir=cache, local_files_only=True)
         config = read_config(resolved.folder, registered=known.all_settings() if known else None)
     except LaterankError as error:
