@@ -178,7 +178,7 @@ class _Examination:
         names = tuple(resolved.files)
         self.graph = resolved.folder / next(name for name in names if name.endswith(".onnx"))
         found = check_files(resolved.folder, names)
-        self.findings += found if len(names) > 1 else [finding for finding in found if finding.status != "ok"]
+        self.findings += [finding for finding in found if len(names) > 1 or finding.status != "ok"]
         return True
 
     def _look_at_settings(self) -> None:
@@ -186,7 +186,7 @@ class _Examination:
         try:
             self.files = self.wanted.find()
         except LaterankError as error:
-            if not self._broken(""):
+            if not self._broken("") and not self._has_failed("files"):
                 self.findings.append(from_error("settings", error, expected=assumed))
             self.findings.append(skipped("tokenizer", "needs settings that can be read"))
             return
@@ -226,9 +226,15 @@ class _Examination:
         if files is None or session is None or size is None:
             self.findings.append(skipped("rows", "needs settings that can be read and a graph that loads"))
             return
-        projection, finding = check_projection(files, size)
-        self.findings.append(finding)
-        if self.tokenizer is None or any(self._has_failed(name) for name in ("projection", "vocabulary")):
+        projection = None
+        if not self._broken(".safetensors"):
+            projection, finding = check_projection(files, size)
+            self.findings.append(finding)
+        if (
+            self._broken(".safetensors")
+            or self.tokenizer is None
+            or any(self._has_failed(name) for name in ("projection", "vocabulary"))
+        ):
             self.findings.append(
                 skipped("rows", "needs the tokenizer, the projection and a graph that reads every token")
             )

@@ -29,7 +29,7 @@ def check_files(folder: Path, names: tuple[str, ...]) -> list[Finding]:
         folder: The model's folder.
         names: The files, relative to it, the graph among them.
     """
-    problems = [finding for name in names if (finding := _problem_of(folder / name)) is not None]
+    problems = [finding for name in names if (finding := _problem_of(folder, name)) is not None]
     for name in names:
         if name.endswith(".onnx") and not any(problem.check == f"file {name}" for problem in problems):
             problems += _missing_weights(folder / name)
@@ -40,9 +40,9 @@ def check_files(folder: Path, names: tuple[str, ...]) -> list[Finding]:
     return [ok("files", f"{len(names)} files of {total / 1e6:.1f} MB in {folder}, with the graph {graph}")]
 
 
-def _problem_of(path: Path) -> Finding | None:
+def _problem_of(folder: Path, name: str) -> Finding | None:
     """Return what is wrong with a file, whatever it should hold."""
-    check, expected = f"file {path.name}", "the file's own content"
+    path, check, expected = folder / name, f"file {name}", "the file's own content"
     try:
         with path.open("rb") as file:
             head = file.read(1024)

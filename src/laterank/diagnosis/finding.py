@@ -12,6 +12,9 @@ __all__ = ["Finding", "Status", "failed", "from_error", "ok", "skipped", "warnin
 Status = Literal["ok", "warning", "failed", "skipped"]
 
 
+COPY_AGAIN = "download or copy the model again"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The outcome of one check.
@@ -52,9 +55,19 @@ def skipped(check: str, why: str) -> Finding:
     return Finding(check, "skipped", why)
 
 
-def from_error(check: str, error: LaterankError, *, expected: str, cure: str | None = None) -> Finding:
-    """Make a finding of an error, whose message ends with the cure after its last semicolon."""
+def from_error(
+    check: str, error: LaterankError, *, expected: str, cure: str | None = None, otherwise: str = COPY_AGAIN
+) -> Finding:
+    """Make a finding of an error, whose message ends with the cure after its last semicolon.
+
+    Args:
+        check: What was looked at.
+        error: What it raised.
+        expected: What should be.
+        cure: What to do, where that is known better than by the message.
+        otherwise: What to do where the message has no cure.
+    """
     found, separator, last = str(error).rpartition("; ")
     if not separator:
-        found, last = str(error), "download or copy the model again"
+        found, last = str(error), otherwise
     return failed(check, found, expected=expected, cure=cure or last)

@@ -93,7 +93,9 @@ def check_projection(files: ModelFiles, size: int) -> tuple[Projection | None, F
         loaded = load_projection(files)
         chosen = choose_projection(loaded, files, size)
     except LaterankError as error:
-        return None, from_error(check, error, expected=expected)
+        folders = ", ".join(f"{folder.name}/" for folder in files.dense) or "1_Dense/"
+        cure = f"copy {folders} from the model that the graph was exported from, config.json and weights together"
+        return None, from_error(check, error, expected=expected, otherwise=cure)
     if chosen is not None:
         return chosen, ok(check, f"{chosen.in_features} to {chosen.out_features}, beside the graph")
     return None, ok(check, f"the graph ends with it: {size} numbers a token")

@@ -17,6 +17,9 @@ QUERY_MARKERS = frozenset({"[Q]", "[unused0]", "[QueryMarker]"})
 DOCUMENT_MARKERS = frozenset({"[D]", "[unused1]", "[DocumentMarker]"})
 """What colbert-ai, PyLate and jina name their markers."""
 
+SPACES = "Ġ▁"
+"""How byte-level and Unigram vocabularies write a space at the start of a token."""
+
 PLAIN_TEXT = "The quick brown fox jumps over the lazy dog, and then it sleeps until the next morning."
 MOST_UNKNOWN = 0.5
 
@@ -76,7 +79,7 @@ def check_skiplist(path: Path, config: ColbertConfig) -> Finding:
     check, words = "skiplist", config.skiplist_words
     if not words:
         return ok(check, "empty: punctuation is scored like words")
-    spoken = [word for word in words if any(sign.isalnum() for sign in word)]
+    spoken = [word for word in words if any(sign.isalnum() for sign in word.lstrip(SPACES))]
     if spoken:
         return warning(
             check,
