@@ -98,7 +98,7 @@ def contents(cache: SqliteCache) -> CacheContents:
         documents, size = totals(connection)
         [(oldest, latest)] = connection.execute("SELECT min(used), max(used) FROM entries")
         kinds: dict[str, int] = {}
-        for (head,) in connection.execute("SELECT substr(body, 1, 16) FROM bodies"):
+        for (head,) in connection.execute("SELECT CAST(substr(body, 1, 16) AS BLOB) FROM bodies"):
             kind = describe_rows(head) or "damaged"
             kinds[kind] = kinds.get(kind, 0) + 1
     beside = (cache.path, Path(f"{cache.path}-wal"))
@@ -177,7 +177,7 @@ def copy_cache(cache: SqliteCache, target: Path) -> int:
 def _entries(connection: sqlite3.Connection) -> Iterator[list[tuple[int, bytes, bytes]]]:
     """Yield id, key and body of every document, some at a time; a document without a body has an empty one."""
     query = (
-        "SELECT entries.id, key, coalesce(body, x'') FROM entries LEFT JOIN bodies USING (id) "
+        "SELECT entries.id, key, CAST(coalesce(body, x'') AS BLOB) FROM entries LEFT JOIN bodies USING (id) "
         "WHERE entries.id > ? ORDER BY entries.id LIMIT ?"
     )
     last = -1

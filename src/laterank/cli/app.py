@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -84,6 +85,9 @@ def options(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a sign that the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments, prog_name="laterank")
     except SystemExit as stop:
