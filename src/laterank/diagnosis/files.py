@@ -49,23 +49,23 @@ def _problem_of(folder: Path, name: str) -> Finding | None:
     except OSError as error:
         return failed(
             check,
-            f"{path} cannot be read: {error.strerror}",
+            f"{name} cannot be read: {error.strerror}",
             expected=expected,
             cure="download or copy it again",
         )
     if not head:
-        return failed(check, f"{path} is empty", expected=expected, cure="download or copy it again")
+        return failed(check, f"{name} is empty", expected=expected, cure="download or copy it again")
     if head.startswith(LFS_POINTER):
         size = re.search(rb"size (\d+)", head)
         return failed(
             check,
-            f"{path} is a Git LFS pointer of {path.stat().st_size} bytes, not the file itself",
+            f"{name} is a Git LFS pointer of {path.stat().st_size} bytes, not the file itself",
             expected=f"a file of {size[1].decode()} bytes" if size else expected,
             cure="run `git lfs install && git lfs pull` in the repository, or download the model with `hf download`",
         )
     if head.lstrip().lower().startswith(WEB_PAGE):
         cure = "download it again; the address of a file on the hub has /resolve/ in it, not /blob/"
-        return failed(check, f"{path} is a web page", expected=expected, cure=cure)
+        return failed(check, f"{name} is a web page", expected=expected, cure=cure)
     return _unreadable(check, path)
 
 
@@ -95,12 +95,12 @@ def _missing_weights(graph: Path) -> Iterator[Finding]:
         elif not data.is_file():
             yield failed(
                 check,
-                f"{graph.name} keeps its weights in {name}, which is not in {graph.parent}",
+                f"{graph.name} keeps its weights in {name}, which is not beside it",
                 expected=f"a file of at least {least_bytes} bytes",
                 cure=cure,
             )
         elif data.stat().st_size < least_bytes:
-            found = f"{data} has {data.stat().st_size} bytes"
+            found = f"{name} has {data.stat().st_size} bytes"
             yield failed(check, found, expected=f"at least {least_bytes}", cure="download or copy it again")
 
 
