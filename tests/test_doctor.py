@@ -17,6 +17,7 @@ from laterank import ColbertEncoder, ModelFormatError
 from laterank.diagnosis.doctor import Diagnosis, diagnose
 from laterank.diagnosis.finding import Finding
 from laterank.diagnosis.golden import record_golden
+from laterank.model.files import BUNDLED_FOLDER
 from laterank.model.golden import GOLDEN_FILE, read_golden, write_golden
 
 SETTINGS = "config_sentence_transformers.json"
@@ -290,6 +291,40 @@ def test_the_bundled_model_scores_what_was_recorded() -> None:
     diagnosis = diagnose()
     assert [finding for finding in diagnosis.findings if finding.status != "ok"] == []
     assert of(diagnosis, "golden scores").status == "ok"
+
+
+def test_a_copy_of_the_bundled_model_is_well(tmp_path: Path) -> None:
+    """What only the registry knows of it is no difference from what was recorded."""
+    diagnosis = diagnose(shutil.copytree(BUNDLED_FOLDER, tmp_path / "copy"), threads=1)
+    assert diagnosis.healthy, failures(diagnosis)
+    assert of(diagnosis, "golden scores").status == "ok"
+
+
+FILES = (
+    "config.json",
+    SETTINGS,
+    "modules.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "1_Dense/config.json",
+)
+
+
+@pytest.mark.parametrize("name", [*FILES, "1_Dense/model.safetensors", GRAPH, GOLDEN_FILE])
+def test_no_content_of_a_file_is_too_strange(folder: Path, name: str) -> None:
+    """Whatever a file holds is a finding, never an exception."""
+    for content in (
+        b"{}",
+        b"[]",
+        b"[{}]",
+        b"null",
+        b"7",
+        b"\xff\x00",
+        b"{" * 5000,
+        b'{"model": 1, "added_tokens": [{}]}',
+    ):
+        (folder / name).write_bytes(content)
+        assert diagnose(folder, threads=1).findings
 
 
 def test_left_over_padding_and_truncation_is_a_warning(folder: Path) -> None:

@@ -38,7 +38,7 @@ class ScoreChoice(str, Enum):
 _MODEL_HELP = "`bundled`, a hub id such as `answerdotai/answerai-colbert-small-v1`, or a folder."
 
 Model: TypeAlias = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL_HELP)]
-ModelArgument: TypeAlias = Annotated[str, typer.Argument(metavar="[MODEL]", help=_MODEL_HELP)]
+ModelArgument: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL_HELP)]
 OnnxFile: TypeAlias = Annotated[
     str | None, typer.Option("--onnx-file", metavar="FILE", help="The graph to use, relative to the model.")
 ]

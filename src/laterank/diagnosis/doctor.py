@@ -30,7 +30,7 @@ from laterank.diagnosis.settings import (
 from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.session import OnnxSession
 from laterank.encoding.tokenization import ColbertTokenizer
-from laterank.errors import LaterankError
+from laterank.errors import LaterankError, ModelFormatError, ModelNotFoundError
 from laterank.model import hub
 from laterank.model.calibration import CALIBRATION_FILE, read_calibrations
 from laterank.model.files import BUNDLED, BUNDLED_FOLDER, ModelFiles, choose_onnx, find_model, needed_files
@@ -92,9 +92,6 @@ def diagnose(
         threads: Threads to encode with; None for every usable processor.
         cache_dir: The hub's cache.
         local_files_only: Never use the network.
-
-    Raises:
-        InputError: If ``model`` is no name and no path.
     """
     wanted = _Wanted(model, onnx_file, quantized, cache_dir, local_files_only)
     examination = _Examination(wanted, threads)
@@ -167,9 +164,10 @@ class _Examination:
         try:
             resolved = self.wanted.resolve(lambda names, graph: needed_files(names, graph, known=known))
         except LaterankError as error:
-            self.findings.append(
-                from_error("files", error, expected="a folder or a hub id of a ColBERT model in ONNX")
-            )
+            cure = "check the name; it is downloaded where the network may be used, or pass a folder's path"
+            known_cure = cure if isinstance(error, ModelNotFoundError) else None
+            expected = "a folder or a hub id of a ColBERT model in ONNX"
+            self.findings.append(from_error("files", error, expected=expected, cure=known_cure))
             try:  # without its tokenizer a model has a graph to look at, all the same
                 resolved = self.wanted.resolve(lambda _, graph: [graph])
             except LaterankError:
@@ -198,12 +196,9 @@ class _Examination:
             self.findings.append(skipped("tokenizer", "needs tokenizer.json"))
             return
         self.tokenizer, finding = check_tokenizer(files.tokenizer, config)
-        self.findings += [
-            finding,
-            check_markers(config),
-            check_skiplist(files.tokenizer, config),
-            check_tokenizer_leftovers(files.tokenizer),
-        ]
+        self.findings += [finding, check_markers(config), check_tokenizer_leftovers(files.tokenizer)]
+        if known := self._vocabulary(files.tokenizer):
+            self.findings.append(check_skiplist(known, config))
 
     def _look_at_graph(self) -> None:
         if self.graph is None or self._broken(self.graph.name) or self._broken("weights"):
@@ -217,9 +212,19 @@ class _Examination:
         if self.size is None:
             return
         self.session = session
-        tokenizer = self.graph_folder / "tokenizer.json"
-        if tokenizer.is_file() and not self._broken("tokenizer.json"):
-            self.findings.append(check_vocabulary(session, token_ids(tokenizer)))
+        if self.folder is not None and (known := self._vocabulary(self.folder / "tokenizer.json")):
+            self.findings.append(check_vocabulary(session, known))
+
+    def _vocabulary(self, path: Path) -> dict[str, int] | None:
+        """Return the tokens with their ids; None where the file fails another check."""
+        if not path.is_file() or self._broken(path.name):
+            return None
+        try:
+            return token_ids(path)
+        except ModelFormatError as error:
+            if not self._has_failed("tokenizer"):
+                self.findings.append(from_error("tokenizer", error, expected="tokens with their ids"))
+            return None
 
     def _look_at_rows(self) -> None:
         files, session, size = self.files, self.session, self.size
@@ -271,11 +276,6 @@ class _Examination:
             else:
                 fitted = ", ".join("all numbers" if size is None else str(size) for size in sizes)
                 self.findings.append(ok("calibration", f"probabilities were fitted for: {fitted}"))
-
-    @property
-    def graph_folder(self) -> Path:
-        """The model's folder, once it is found."""
-        return self.folder if self.folder is not None else Path()
 
     def _broken(self, name: str) -> bool:
         """Tell whether a file failed already; any file for an empty name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from laterank.diagnosis.finding import Finding, failed, from_error, ok, warning
@@ -74,7 +74,7 @@ def check_markers(config: ColbertConfig) -> Finding:
     return ok(check, marked if named else "none: this model has no markers")
 
 
-def check_skiplist(path: Path, config: ColbertConfig) -> Finding:
+def check_skiplist(known: Mapping[str, int], config: ColbertConfig) -> Finding:
     """Look at the words whose rows are left out of documents."""
     check, words = "skiplist", config.skiplist_words
     if not words:
@@ -87,7 +87,6 @@ def check_skiplist(path: Path, config: ColbertConfig) -> Finding:
             expected="punctuation, as models are trained",
             cure='correct "skiplist_words", or pass config={"skiplist_words": list(string.punctuation)}',
         )
-    known = token_ids(path)
     missing = [word for word in words if word not in known] if config.skiplist_match != "first_piece" else []
     if len(missing) > len(words) // 2:
         return warning(
@@ -106,10 +105,15 @@ def token_ids(path: Path) -> dict[str, int]:
         ModelFormatError: If the file is broken.
     """
     raw = read_json(path)
-    vocabulary = raw.get("model", {}).get("vocab") or {}
-    if isinstance(vocabulary, list):  # Unigram: pieces with their scores, in the order of their ids
-        vocabulary = {piece: number for number, (piece, *_) in enumerate(vocabulary)}
-    return {**vocabulary, **dict(_added(raw))}
+    try:
+        vocabulary = raw["model"]["vocab"]
+        if isinstance(vocabulary, list):  # Unigram: pieces with their scores, in the order of their ids
+            vocabulary = {piece: number for number, (piece, *_) in enumerate(vocabulary)}
+        return {**vocabulary, **dict(_added(raw))}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFormatError(
+            f"{path} has no vocabulary ({error!r}); save the model's fast tokenizer again"
+        ) from error
 
 
 def _added(raw: dict[str, list[dict[str, str | int]]]) -> Iterator[tuple[str, int]]:

@@ -42,6 +42,8 @@ QUANTIZED = (
 )
 """Looked for in this order, after what the registry says."""
 
+MOST_LISTED = 12
+
 MODULES = ("Transformer", "Dense", "Normalize", "MultiVectorMask")
 """What sentence-transformers and PyLate put into ``modules.json`` for a late-interaction model."""
 
@@ -233,13 +235,16 @@ def choose_onnx(
         if candidate in graphs:
             return candidate
     there = (
-        f"it has {', '.join(graphs)}; pass onnx_file="
-        if graphs
-        else "it has no .onnx file at all; export one"
+        f"it has {_listed(graphs)}; pass onnx_file=" if graphs else "it has no .onnx file at all; export one"
     )
     raise ModelFormatError(
         f"{name} has none of {', '.join(dict.fromkeys(wanted))} (quantized={quantized}); {there}"
     )
+
+
+def _listed(graphs: Sequence[str]) -> str:
+    shown, more = graphs[:MOST_LISTED], len(graphs) - MOST_LISTED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def external_data(names: Sequence[str], graph: str) -> list[str]:
