@@ -313,16 +313,7 @@ FILES = (
 @pytest.mark.parametrize("name", [*FILES, "1_Dense/model.safetensors", GRAPH, GOLDEN_FILE])
 def test_no_content_of_a_file_is_too_strange(folder: Path, name: str) -> None:
     """Whatever a file holds is a finding, never an exception."""
-    for content in (
-        b"{}",
-        b"[]",
-        b"[{}]",
-        b"null",
-        b"7",
-        b"\xff\x00",
-        b"{" * 5000,
-        b'{"model": 1, "added_tokens": [{}]}',
-    ):
+    for content in (b"[{}]", b"\xff\x00", b'{"model": 1, "added_tokens": [{}]}'):
         (folder / name).write_bytes(content)
         assert diagnose(folder, threads=1).findings
 
