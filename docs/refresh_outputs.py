@@ -1,4 +1,4 @@
-"""Run the Python blocks of README and docs and write what they print into the text blocks after them: ``make outputs``."""
+"""Run the Python and console blocks of README and docs and write down what they print: ``make outputs``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import re
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import mkdtemp
+
+from console import Shell, matches, steps
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -22,6 +24,7 @@ def refreshed(page: Path) -> str:
     """Return the page with every text block that follows a Python block replaced by that block's output."""
     text = page.read_text(encoding="utf-8")
     names: dict[str, object] = {"__name__": f"page_{page.stem}"}
+    shell = Shell(Path(mkdtemp()))
     pieces, end, printed = [], 0, None
     for block in BLOCK.finditer(text):
         if block["language"] == "python":
@@ -32,7 +35,19 @@ def refreshed(page: Path) -> str:
         elif block["language"] == "text" and printed is not None:
             pieces += [text[end : block.start("body")], printed.strip() + "\n"]
             end, printed = block.end("body"), None
+        elif block["language"] == "console" and steps(block["body"]):
+            pieces += [text[end : block.start("body")], console(block["body"], shell)]
+            end = block.end("body")
     return "".join([*pieces, text[end:]])
+
+
+def console(body: str, shell: Shell) -> str:
+    """Return a console block with what its commands print; what still matches, with "..." for example, stays."""
+    shown = []
+    for step in steps(body):
+        printed = shell.run(step.command)
+        shown.append(step.typed + (step.shown if matches(printed, step.shown) else printed))
+    return "".join(shown)
 
 
 def main() -> None:

@@ -40,6 +40,52 @@ def with_nan_output(path: Path) -> None:
     )
 
 
+def with_zero_output(path: Path) -> None:
+    """Make the graph give nothing but zeros."""
+    model = onnx.load(path)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0, dtype=np.float32), "nothing"))
+    onnx.save(model, path)
+    _append(
+        path, lambda name: helper.make_node("Mul", [name, "nothing"], ["empty"]), "empty", TensorProto.FLOAT
+    )
+
+
+def with_rows_relative_to_the_batch(path: Path) -> None:
+    """Make a text's rows depend on what is beside it, as quantisation over the whole batch does."""
+    model = onnx.load(path)
+    output = model.graph.output[0].name
+    node = helper.make_node("ReduceMax", [output], ["largest"], keepdims=1)
+    if model.opset_import[0].version >= 18:
+        model.graph.initializer.append(numpy_helper.from_array(np.array([0, 1], dtype=np.int64), "both_axes"))
+        node.input.append("both_axes")
+    else:
+        node.attribute.append(helper.make_attribute("axes", [0, 1]))
+    model.graph.node.append(node)
+    onnx.save(model, path)
+    _append(
+        path,
+        lambda name: helper.make_node("Sub", [name, "largest"], ["relative"]),
+        "relative",
+        TensorProto.FLOAT,
+    )
+
+
+def with_attention_mask_ignored(path: Path) -> None:
+    """Make the graph attend to everything, whatever its attention mask says."""
+    model = onnx.load(path)
+    _rename_uses(model, "attention_mask", "all_attended")
+    zero = numpy_helper.from_array(np.array(0, dtype=np.int64), "zero_attention")
+    one = numpy_helper.from_array(np.array(1, dtype=np.int64), "one_attention")
+    model.graph.initializer.extend([zero, one])
+    nodes = [
+        helper.make_node("Mul", ["attention_mask", "zero_attention"], ["no_attention"]),
+        helper.make_node("Add", ["no_attention", "one_attention"], ["all_attended"]),
+    ]
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+    onnx.save(model, path)
+
+
 def with_another_input(path: Path, name: str) -> None:
     """Make the graph ask for an input that is no token input."""
     model = onnx.load(path)

@@ -23,6 +23,7 @@ __all__ = [
     "check_storage",
     "decode_many",
     "decode_rows",
+    "describe_rows",
     "encode_many",
     "encode_rows",
     "storage_code",
@@ -146,6 +147,16 @@ def decode_many(encoded: Mapping[bytes, bytes]) -> tuple[dict[bytes, StoredRows]
         except (CacheError, TypeError):  # TypeError: another program wrote a number or a text
             continue
     return decoded, len(encoded) - len(decoded)
+
+
+def describe_rows(head: bytes) -> str | None:
+    """Say how rows are kept, from their first bytes: ``"int8 x 96"``; None for what is no rows of this format."""
+    if not isinstance(head, bytes) or len(head) < HEADER.size:
+        return None
+    magic, version, code, _, dim, _ = HEADER.unpack_from(head)
+    if magic != MAGIC or version != CODEC_VERSION or code >= len(get_args(RowStorage)):
+        return None
+    return f"{get_args(RowStorage)[code]} x {dim}"
 
 
 def _bodies(documents: Sequence[Rows], storage: RowStorage) -> list[bytes]:

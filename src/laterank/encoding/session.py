@@ -16,7 +16,7 @@ from laterank.errors import EncodingError, InputError, ModelFormatError, Provide
 from laterank.forking import renew_after_fork
 from laterank.runtime import how_to_install, import_onnxruntime
 
-__all__ = ["OnnxSession", "Provider", "check_providers", "full_name"]
+__all__ = ["OnnxSession", "Provider", "available_providers", "check_providers", "full_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,15 @@ PREFERRED_OUTPUTS = ("token_embeddings", "contextual", "last_hidden_state", "emb
 def full_name(provider: str) -> str:
     """Return onnxruntime's name of an execution provider that may have been given by a short one."""
     return SHORT_NAMES.get(provider.lower(), provider)
+
+
+def available_providers() -> tuple[str, ...]:
+    """Return the execution providers that this onnxruntime was built with.
+
+    Raises:
+        ProviderError: If onnxruntime is missing or broken.
+    """
+    return tuple(import_onnxruntime().get_available_providers())
 
 
 def check_providers(providers: Sequence[Provider] | None) -> tuple[Provider, ...]:

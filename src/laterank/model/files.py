@@ -18,14 +18,16 @@ from laterank.model.calibration import CALIBRATION_FILE
 from laterank.model.config import ColbertConfig
 from laterank.model.dialects import DIALECTS, max_positions, read_config, read_json
 from laterank.model.external_data import plain_copy_for_external_data
+from laterank.model.golden import GOLDEN_FILE
 from laterank.model.registry import KnownModel, known_model, known_models
 
-__all__ = ["BUNDLED", "ModelFiles", "find_model"]
+__all__ = ["BUNDLED", "BUNDLED_FOLDER", "ModelFiles", "find_model"]
 
 logger = logging.getLogger(__name__)
 
 BUNDLED = "bundled"
 """The name of the model inside the wheel."""
+BUNDLED_FOLDER = Path(__file__).parent / BUNDLED
 
 FULL_PRECISION = ("onnx/model.onnx", "model.onnx", "vespa_colbert.onnx")
 QUANTIZED = (
@@ -40,6 +42,8 @@ QUANTIZED = (
 )
 """Looked for in this order, after what the registry says."""
 
+MOST_LISTED = 12
+
 MODULES = ("Transformer", "Dense", "Normalize", "MultiVectorMask")
 """What sentence-transformers and PyLate put into ``modules.json`` for a late-interaction model."""
 
@@ -51,6 +55,7 @@ _SETTINGS_FILES = (
     "special_tokens_map.json",
     "tokenizer_config.json",
     CALIBRATION_FILE,
+    GOLDEN_FILE,
 )
 
 
@@ -159,7 +164,7 @@ def find_model(
 
     try:
         resolved = hub.resolve(
-            Path(__file__).parent / BUNDLED if model == BUNDLED else model,
+            BUNDLED_FOLDER if model == BUNDLED else model,
             choose,
             revision=revision,
             cache_dir=cache_dir,
@@ -230,13 +235,16 @@ def choose_onnx(
         if candidate in graphs:
             return candidate
     there = (
-        f"it has {', '.join(graphs)}; pass onnx_file="
-        if graphs
-        else "it has no .onnx file at all; export one"
+        f"it has {_listed(graphs)}; pass onnx_file=" if graphs else "it has no .onnx file at all; export one"
     )
     raise ModelFormatError(
         f"{name} has none of {', '.join(dict.fromkeys(wanted))} (quantized={quantized}); {there}"
     )
+
+
+def _listed(graphs: Sequence[str]) -> str:
+    shown, more = graphs[:MOST_LISTED], len(graphs) - MOST_LISTED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def external_data(names: Sequence[str], graph: str) -> list[str]:

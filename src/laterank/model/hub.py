@@ -26,7 +26,7 @@ from uuid import uuid4
 
 from laterank.errors import InputError, InputTypeError, ModelError, ModelNotFoundError
 
-__all__ = ["FileChooser", "ResolvedModel", "resolve"]
+__all__ = ["FileChooser", "ResolvedModel", "repository_folder", "resolve"]
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _file_names(folder: Path) -> list[str]:
 
 
 def _from_cache(name: str, choose: FileChooser, revision: str, cache: Path) -> ResolvedModel:
-    repository = _repository(name, cache)
+    repository = repository_folder(name, cache)
     try:
         commit = revision if _COMMIT.fullmatch(revision) else _read(repository / "refs" / revision).strip()
         folder = repository / "snapshots" / commit
@@ -204,7 +204,7 @@ def _from_hub(
         raise ModelNotFoundError(f"{constants.ENDPOINT} gave no commit for {name!r}; is HF_ENDPOINT a hub?")
     names = sorted(sibling.rfilename for sibling in info.siblings)
     needed = choose(names)
-    repository = _repository(name, cache)
+    repository = repository_folder(name, cache)
     _write(repository / "laterank" / f"{info.sha}.json", json.dumps({"files": names}), repository)
     for file in needed:
         with _hub_errors_explained(name, revision, cache):
@@ -275,7 +275,8 @@ def _without_a_network(name: str, revision: str) -> str:
     )
 
 
-def _repository(name: str, cache: Path) -> Path:
+def repository_folder(name: str, cache: Path) -> Path:
+    """Return the folder of a hub model in a cache."""
     return cache / f"models--{name.replace('/', '--')}"
 
 

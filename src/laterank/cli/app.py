@@ -1,0 +1,95 @@
+"""The commands by name, each imported when it is used, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import laterank
+from laterank.errors import InputError, LaterankError
+
+__all__ = ["COMMANDS", "app", "run"]
+
+COMMANDS = ("rerank", "explain", "warm", "cache", "evaluate", "compare", "models", "doctor", "export")
+"""In the order of the help: ``laterank.cli.NAME`` has a function ``NAME``, or a ``typer.Typer`` of that name for subcommands."""
+
+FAILED, USAGE, PIPE_CLOSED = 1, 2, 141
+
+
+class CommandsOnUse(TyperGroup):
+    """Imports a command's module when the command is asked for; an error that laterank raises becomes one message."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands' names in the order of the help."""
+        return [name for name in COMMANDS if find_spec(f"laterank.cli.{name}")]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command, or return None where there is none of this name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = getattr(import_module(f"laterank.cli.{cmd_name}"), cmd_name)
+        if not isinstance(command, typer.Typer):
+            function, command = command, typer.Typer(add_completion=False, rich_markup_mode="markdown")
+            command.command(cmd_name)(function)
+        found = typer.main.get_command(command)
+        found.name = cmd_name
+        return found
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what went wrong is one message on standard error and the exit code."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except LaterankError as error:
+            typer.echo(f"laterank: {error}", err=True)
+            raise typer.Exit(USAGE if isinstance(error, InputError) else FAILED) from None
+        except BrokenPipeError:  # the reader, such as head, has what it wanted
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from None
+        return result
+
+
+app = typer.Typer(
+    name="laterank",
+    cls=CommandsOnUse,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(laterank.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Put the documents that answer a query first, by late interaction (ColBERT), on ONNX Runtime."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a sign that the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(args=arguments, prog_name="laterank")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    return 0

@@ -1,0 +1,120 @@
+"""``laterank doctor``: whether a model works here, and what to do where it does not."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from laterank.cli.options import Json, ModelArgument, Offline, OnnxFile, Quantized, Threads
+from laterank.cli.output import one_line, print_json, write
+from laterank.errors import InputError, LaterankError
+
+if TYPE_CHECKING:
+    from laterank.diagnosis.doctor import Diagnosis
+    from laterank.diagnosis.finding import Finding
+
+__all__ = ["doctor"]
+
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
+LABEL_WIDTH = max(len(status) for status in COLOURS) + 2
+CHECK_WIDTH = 24
+
+
+def doctor(
+    model: ModelArgument = "bundled",
+    onnx_file: OnnxFile = None,
+    quantized: Quantized = None,
+    threads: Threads = None,
+    offline: Offline = False,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Write golden.json into the model's folder: what it scores here, for checks elsewhere.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Check a model: files, settings, markers, graph, projection, rows, batches, scores; say what to do.
+
+    The exit code is 1 where something failed; a warning is none.
+    """
+    from laterank.diagnosis.doctor import diagnose
+
+    diagnosis = diagnose(
+        model, onnx_file=onnx_file, quantized=quantized, threads=threads, local_files_only=offline
+    )
+    if json:
+        print_json(diagnosis.to_dict(), indent=2)
+    else:
+        _print(diagnosis)
+    if record:
+        _record(diagnosis, threads, quiet=json)
+    elif not diagnosis.healthy:
+        raise typer.Exit(1)
+
+
+def _record(diagnosis: Diagnosis, threads: int | None, *, quiet: bool) -> None:
+    from laterank.diagnosis.golden import record_golden
+    from laterank.encoding.encoder import ColbertEncoder
+    from laterank.model.golden import GOLDEN_FILE, write_golden
+
+    golden_checks = ("golden scores", "recorded settings", "recorded tokens")
+    wrong = [
+        finding
+        for finding in diagnosis.findings
+        if finding.status == "failed" and finding.check not in golden_checks
+    ]
+    if wrong or diagnosis.files is None:
+        raise LaterankError(
+            f"nothing is recorded of a model that fails a check ({wrong[0].check}); cure that first"
+        )
+    if diagnosis.files.revision is not None:
+        raise InputError(
+            "--record writes into a folder, and this is the hub's cache; copy the model to a folder first"
+        )
+    target = diagnosis.files.folder / GOLDEN_FILE
+    try:
+        write_golden(target, record_golden(ColbertEncoder(diagnosis.files, threads=threads)))
+    except OSError as error:
+        raise LaterankError(
+            f"{target} cannot be written: {error.strerror}; make the folder writable"
+        ) from error
+    if not quiet:
+        write(f"recorded in {target}")
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    environment = diagnosis.environment
+    packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
+    write(
+        f"Python {environment.python} on {environment.system}, {environment.processors} processors; {packages}"
+    )
+    write("")
+    for finding in diagnosis.findings:
+        _print_finding(finding)
+    count = {status: sum(finding.status == status for finding in diagnosis.findings) for status in COLOURS}
+    write("")
+    if diagnosis.healthy:
+        warned = f", {count['warning']} to look at" if count["warning"] else ""
+        write(f"{diagnosis.model}: well{warned}")
+    else:
+        write(f"{diagnosis.model}: {count['failed']} failed, {count['warning']} to look at")
+
+
+def _print_finding(finding: Finding) -> None:
+    label = f"{finding.status:<{LABEL_WIDTH}}"
+    if sys.stdout.isatty():  # typer takes the colour off elsewhere, and where NO_COLOR says so
+        label = _coloured(label, COLOURS[finding.status])
+    write(f"{label}{finding.check:<{CHECK_WIDTH}}{one_line(finding.found)}")
+    for name, text in (("expected", finding.expected), ("to do", finding.cure)):
+        if text:
+            write(f"{'':<{LABEL_WIDTH}}{name:<{CHECK_WIDTH}}{one_line(text)}")
+
+
+def _coloured(text: str, colour: str) -> str:
+    from laterank.explanation.terminal import Style
+
+    return typer.style(text, fg=colour) if Style(None).color else text

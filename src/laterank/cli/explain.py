@@ -1,0 +1,97 @@
+"""``laterank explain``: why a document scores what it scores, or why a ranking is what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from laterank.cli.inputs import read_records, read_text
+from laterank.cli.options import (
+    CacheFile,
+    Fields,
+    Json,
+    Model,
+    Offline,
+    OnnxFile,
+    Quantized,
+    Score,
+    ScoreChoice,
+    Threads,
+    make_reranker,
+)
+from laterank.cli.output import print_json, write
+from laterank.errors import InputError, LaterankError
+from laterank.explanation.ranking import RankingExplanation
+from laterank.explanation.single import Explanation
+
+__all__ = ["explain"]
+
+
+def explain(
+    query: Annotated[str, typer.Argument(help="The question.")],
+    document: Annotated[str | None, typer.Argument(help="The document's text.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="A file that is the document; `-`: standard input."
+        ),
+    ] = None,
+    ranking: Annotated[
+        str | None,
+        typer.Option(
+            "--ranking",
+            "-r",
+            metavar="FILE",
+            help="Explain a ranking: a text or a JSON object a line, in the order before.",
+        ),
+    ] = None,
+    top_n: Annotated[
+        int, typer.Option("--top-n", "-n", metavar="N", help="How many of a ranking to show.")
+    ] = 10,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page for a browser.")
+    ] = None,
+    score: Score = ScoreChoice.MEAN,
+    model: Model = "bundled",
+    cache: CacheFile = None,
+    field: Fields = None,
+    onnx_file: OnnxFile = None,
+    quantized: Quantized = None,
+    threads: Threads = None,
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """Show which token of a document each token of the query met, and what it adds to the score."""
+    if sum(source is not None for source in (document, file, ranking)) != 1:
+        raise InputError("expected one of: a document's text, --file with a document, --ranking with many")
+    records = [] if ranking is None else list(read_records([ranking], names=field))
+    text = read_text(file) if file is not None else document
+    reranker = make_reranker(
+        model,
+        cache=cache,
+        score=score,
+        onnx_file=onnx_file,
+        quantized=quantized,
+        threads=threads,
+        offline=offline,
+    )
+    explanation: Explanation | RankingExplanation
+    if text is not None:
+        explanation = reranker.explain(query, text)
+    else:
+        explanation = reranker.explain_ranking(query, [record.text for record in records], top_n=top_n)
+    _show(explanation, html=html, json=json)
+
+
+def _show(explanation: Explanation | RankingExplanation, *, html: Path | None, json: bool) -> None:
+    if html is not None:
+        try:
+            html.expanduser().write_text(explanation.to_html(), encoding="utf-8")
+        except OSError as error:
+            raise LaterankError(f"{html} cannot be written: {error.strerror}; name another file") from error
+    if json:
+        print_json(explanation.to_dict())
+    elif html is None:
+        write(explanation.to_text())

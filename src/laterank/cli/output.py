@@ -1,0 +1,84 @@
+"""What commands write: JSON for programs, tables at a terminal, tab-separated lines in a pipe, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from unicodedata import category
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["byte_size", "one_line", "print_json", "print_rows", "progress", "write"]
+
+UNITS = ("B", "KB", "MB", "GB", "TB")
+
+
+def write(text: str) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Write a value as JSON, in ASCII where standard output is not UTF-8."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    write(json.dumps(value, ensure_ascii=encoding != "utf8", indent=indent))
+
+
+def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
+    """Write rows as a table at a terminal, else as lines whose cells are separated by tabs, without a header.
+
+    Args:
+        header: The columns' names.
+        rows: Cells, without line breaks.
+        numbers: Positions of the columns that are numbers, aligned to the right.
+    """
+    if not sys.stdout.isatty():
+        for row in rows:
+            write("\t".join(row))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(header):
+        justify = "right" if position in numbers else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=position in numbers)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a document are no markup
+    Console(highlight=False).print(table)
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error, if that is a terminal, and give a function that is told how much is done."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters, which could command the terminal."""
+    return " ".join("".join(" " if category(sign) == "Cc" else sign for sign in text).split())
+
+
+def byte_size(size: int) -> str:
+    """Write a number of bytes for people: ``23.1 MB``."""
+    number, unit = float(size), UNITS[0]
+    for unit in UNITS:
+        if number < 1000 or unit == UNITS[-1]:
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"

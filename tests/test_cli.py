@@ -1,0 +1,510 @@
+"""The command line: what goes in, what comes out, and how it ends."""
+
+import io
+import json
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN
+
+from laterank import Reranker, SqliteCache, __version__
+from laterank.cli import main
+from laterank.cli.app import COMMANDS
+from laterank.cli.cache import parsed_bytes
+from laterank.cli.inputs import read_records
+from laterank.cli.output import byte_size, one_line
+from laterank.errors import InputError
+
+TINY = str(GOLDEN / "bert-pylate")
+PASSAGES = ["Mars is red.", "Venus is hot.", "The sea is deep.", "Ships sail the sea."]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a command in this process: exit code, output, errors."""
+
+    def run_command(*arguments: object, stdin: str | bytes | None = None) -> tuple[int, str, str]:
+        if stdin is not None:
+            content = stdin.encode() if isinstance(stdin, str) else stdin
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run_command
+
+
+@pytest.fixture
+def passages(tmp_path: Path) -> Path:
+    """Return a file with a passage a line."""
+    file = tmp_path / "passages.txt"
+    file.write_text("\n".join(PASSAGES) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """Return a file with a JSON object a line."""
+    file = tmp_path / "records.jsonl"
+    lines = [json.dumps({"id": f"d{n}", "text": text, "score": n}) for n, text in enumerate(PASSAGES)]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
+def start(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
+    """Start a command in a process of its own."""
+    command = [sys.executable, "-m", "laterank", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def at_terminal(*arguments: object, **environment: str) -> tuple[int, str]:
+    """Run a command at a terminal of 100 columns, and return its exit code and what it wrote."""
+    ours, theirs = pty.openpty()
+    settings = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color", **environment}
+    command = [sys.executable, "-m", "laterank", *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=settings)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not piece:
+            break
+        written += piece
+    os.close(ours)
+    return process.wait(), written.decode()
+
+
+# --- the command as a whole ---------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_that_there_is(run: Run) -> None:
+    """In the order of the list, each with what it does."""
+    code, out, _ = run("--help")
+    assert code == 0
+    there = [name for name in COMMANDS if f" {name} " in out]
+    assert {"rerank", "explain", "warm", "cache", "models", "doctor"} <= set(there)
+
+
+def test_help_loads_no_runtime_and_no_model() -> None:
+    """It is there at once."""
+    heavy = {"onnxruntime", "tokenizers", "huggingface_hub", "langchain_core", "llama_index", "torch"}
+    program = (
+        "import sys\nfrom laterank.cli import main\nmain(['--help'])\nmain(['doctor', '--help'])\n"
+        f"print(*sorted({heavy} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == []
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    """And nothing else."""
+    assert run("--version") == (0, f"{__version__}\n", "")
+
+
+def test_without_typer_one_line_says_how_to_install_it() -> None:
+    """The extra is not a dependency."""
+    program = "import sys\nsys.modules['typer'] = None\nfrom laterank.cli import main\nsys.exit(main([]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr
+        == 'laterank: the command line needs typer; install it with: pip install "laterank[cli]"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["rerank"], ["doctor", "--nonsense"], ["cache", "stats"]]
+)
+def test_a_wrong_use_ends_with_2(run: Run, arguments: list[str]) -> None:
+    """As shells expect, with a message on standard error only."""
+    code, out, error = run(*arguments)
+    assert (code, out) == (2, "")
+    assert error
+
+
+def test_an_error_is_one_message_and_no_traceback(run: Run, passages: Path) -> None:
+    """What the library says is enough."""
+    code, out, error = run("rerank", "red", passages, "--model", "/no/such/folder")
+    assert (code, out) == (1, "")
+    assert error == "laterank: model='/no/such/folder': there is no folder /no/such/folder\n"
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    """As head closes its end of a pipe."""
+    process = start("models", stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(60) == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
+    """Ctrl-C while a command waits for its input."""
+    cache = tmp_path / "rows.sqlite"
+    process = start(
+        "warm", "-", "--cache", cache, "--model", TINY, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not cache.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)  # from the cache's file to the wait for input
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in error
+
+
+def test_signs_that_an_output_cannot_hold_are_escaped(passages: Path) -> None:
+    """In JSON so that it stays JSON."""
+    passages.write_text("Café 🍷\n", encoding="utf-8")
+    for option in ([], ["--json"]):
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        process = start(
+            "rerank", "wine", passages, "-m", TINY, *option, stdout=subprocess.PIPE, env=environment
+        )
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert out.isascii()
+    assert json.loads(out)["text"] == "Café 🍷"
+
+
+# --- rerank ---------------------------------------------------------------------------------------------------------
+
+
+def expected_order(query: str) -> list[int]:
+    """Return what the library's own call gives."""
+    return [place.index for place in Reranker.from_pretrained(TINY, threads=1).rank(query, PASSAGES)]
+
+
+def test_documents_come_out_in_the_order_of_the_library(run: Run, passages: Path) -> None:
+    """Rank, score and text, separated by tabs where standard output is no terminal."""
+    code, out, _ = run("rerank", "red planet", passages, "-m", TINY)
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 0
+    assert [row[0] for row in rows] == ["1", "2", "3", "4"]
+    assert [PASSAGES.index(row[2]) for row in rows] == expected_order("red planet")
+
+
+def test_json_lines_keep_their_fields(run: Run, records: Path) -> None:
+    """A field with a name of ours is kept under another."""
+    code, out, _ = run("rerank", "red planet", records, "-m", TINY, "--json", "--top-n", 2)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [entry["index"] for entry in found] == expected_order("red planet")[:2]
+    for rank, entry in enumerate(found, start=1):
+        number = entry["index"]
+        assert (entry["rank"], entry["id"], entry["text"]) == (rank, f"d{number}", PASSAGES[number])
+        assert entry["input_score"] == number
+
+
+def test_standard_input_is_read_where_no_file_is_named(run: Run, passages: Path) -> None:
+    """With or without a dash."""
+    from_file = run("rerank", "red", passages, "-m", TINY)
+    text = passages.read_text()
+    assert run("rerank", "red", "-m", TINY, stdin=text) == from_file
+    assert run("rerank", "red", "-", "-m", TINY, stdin=text) == from_file
+
+
+def test_many_queries_rank_the_same_documents(run: Run, passages: Path, tmp_path: Path) -> None:
+    """One ranking each, and JSON says of which query."""
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"id": "q1", "text": "red"}\n{"id": "q2", "text": "sea"}\n')
+    code, out, _ = run("rerank", "--queries", questions, passages, "-m", TINY, "--json", "-n", 1)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [entry["query"]["id"] for entry in found] == ["q1", "q2"]
+    assert [entry["index"] for entry in found] == [expected_order(query)[0] for query in ("red", "sea")]
+
+
+def test_a_threshold_leaves_out_what_scores_lower(run: Run, passages: Path) -> None:
+    """Which may be everything."""
+    assert run("rerank", "red", passages, "-m", TINY, "--threshold", 2) == (0, "", "")
+
+
+def test_a_score_kind_is_passed_on(run: Run, passages: Path) -> None:
+    """A model without calibration says so."""
+    code, _, error = run("rerank", "red", passages, "-m", TINY, "--score", "probability")
+    assert code == 2
+    assert "ships no calibration" in error
+    mean = json.loads(run("rerank", "red", passages, "-m", TINY, "--json", "-n", 1)[1])["score"]
+    total = json.loads(run("rerank", "red", passages, "-m", TINY, "--json", "-n", 1, "--score", "sum")[1])[
+        "score"
+    ]
+    assert total == pytest.approx(32 * mean, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"text": "a"}\nb\n', "line 2, is no JSON"),
+        (b'{"text": "a"}\n[1]\n', "line 2, is a JSON list"),
+        (b'{"body": "a"}\n', 'has no text under "text"; its texts: body; pass --field'),
+        (b"good\nb\xe9d\n", "line 2, is no UTF-8"),
+    ],
+)
+def test_a_broken_line_is_named(run: Run, tmp_path: Path, content: bytes, message: str) -> None:
+    """By file and number, with what to do."""
+    file = tmp_path / "broken.jsonl"
+    file.write_bytes(content)
+    code, out, error = run("rerank", "red", file, "-m", TINY)
+    assert (code, out) == (2, "")
+    assert message in error
+
+
+def test_several_fields_make_one_text(tmp_path: Path) -> None:
+    """As BEIR has title and text."""
+    file = tmp_path / "corpus.jsonl"
+    file.write_text('{"title": "Mars", "text": "is red"}\n')
+    assert [record.text for record in read_records([str(file)], names=["title", "text"])] == ["Mars is red"]
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_text(tmp_path: Path) -> None:
+    """What editors leave in files."""
+    file = tmp_path / "lines.txt"
+    file.write_bytes("\ufeffMars\r\n\r\n  \r\nVenus".encode())
+    assert [record.text for record in read_records([str(file)])] == ["Mars", "Venus"]
+
+
+def test_a_document_cannot_command_the_terminal() -> None:
+    """Escapes and line breaks become blanks."""
+    assert one_line("a\x1b[31mb\r\n\tc\x9b2Jd") == "a [31mb c 2Jd"
+
+
+def test_a_terminal_gets_a_table_and_no_color_is_respected(passages: Path) -> None:
+    """With a header, and every passage whole."""
+    passages.write_text("A [red] planet, [bold]Mars[/bold].\n")
+    for environment in ({}, {"NO_COLOR": "1"}):
+        code, written = at_terminal("rerank", "red", passages, "-m", TINY, **environment)
+        assert code == 0
+        assert "rank" in written
+        assert "A [red] planet, [bold]Mars[/bold]." in written
+    assert "\x1b[3" not in written
+
+
+# --- warm and cache -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(run: Run, passages: Path, tmp_path: Path) -> Path:
+    """Return a cache that holds the passages."""
+    path = tmp_path / "rows.sqlite"
+    code, out, error = run("warm", passages, "--cache", path, "-m", TINY)
+    assert (code, out, error) == (0, "4 documents: 4 encoded, 0 in the cache before\n", "")
+    return path
+
+
+def test_warming_again_encodes_nothing(run: Run, cache: Path, records: Path) -> None:
+    """Nor does another file of the same texts; what rerank needs is there."""
+    _, out, _ = run("warm", records, "--cache", cache, "-m", TINY, "--json")
+    assert json.loads(out) == {"documents": 4, "encoded": 0, "known": 4}
+
+
+def test_a_bar_is_shown_at_a_terminal_only(passages: Path, tmp_path: Path) -> None:
+    """On standard error, which the fixture above saw empty."""
+    code, written = at_terminal("warm", passages, "--cache", tmp_path / "other.sqlite", "-m", TINY)
+    assert code == 0
+    assert "warming" in written
+    assert "4/4" in written
+
+
+def test_stats_say_what_a_cache_holds(run: Run, cache: Path) -> None:
+    """Documents, bytes, and how they are kept."""
+    _, out, _ = run("cache", "stats", cache, "--json")
+    held = json.loads(out)
+    with SqliteCache(cache) as opened:
+        assert (held["documents"], held["size_bytes"]) == (len(opened), opened.stats().size_bytes)
+    assert held["kinds"] == {"int8 x 16": 4}
+    assert "int8 x 16\t4" in run("cache", "stats", cache)[1]
+
+
+def test_verify_finds_a_damaged_document_and_repair_deletes_it(run: Run, cache: Path) -> None:
+    """The others stay, and ranking encodes the lost one again."""
+    assert run("cache", "verify", cache)[0] == 0
+    connection = sqlite3.connect(cache)
+    connection.execute(
+        "UPDATE bodies SET body = substr(body, 1, 20) || zeroblob(length(body) - 20) WHERE id = 2"
+    )
+    connection.commit()
+    connection.close()
+    code, out, _ = run("cache", "verify", cache, "--json")
+    found = json.loads(out)
+    assert (code, found["documents"], len(found["damaged"]), found["whole"]) == (1, 4, 1, False)
+    assert "--repair" in run("cache", "verify", cache)[1]
+    assert run("cache", "verify", cache, "--repair")[0] == 0
+    assert json.loads(run("cache", "stats", cache, "--json")[1])["documents"] == 3
+
+
+def test_prune_leaves_what_fits(run: Run, cache: Path) -> None:
+    """By bytes or by days, and never without either."""
+    assert "0 documents forgotten, 4 left" in run("cache", "prune", cache, "--unused-days", 1)[1]
+    size = json.loads(run("cache", "stats", cache, "--json")[1])["size_bytes"]
+    left = json.loads(run("cache", "prune", cache, "--max-bytes", size - 1, "--json")[1])
+    assert left["documents"] < 4
+    assert left["size_bytes"] < size
+    assert run("cache", "prune", cache, "--unused-days", 0)[0] == 0
+    assert json.loads(run("cache", "stats", cache, "--json")[1])["documents"] == 0
+    assert run("cache", "prune", cache)[0] == 2
+
+
+def test_an_export_is_a_cache_of_its_own(run: Run, cache: Path, tmp_path: Path, passages: Path) -> None:
+    """One file that another reranker reads; an existing file is never written over."""
+    copy = tmp_path / "image" / "rows.sqlite"
+    assert run("cache", "export", cache, copy)[0] == 0
+    assert [path.name for path in copy.parent.iterdir()] == ["rows.sqlite"]
+    assert json.loads(run("warm", passages, "--cache", copy, "-m", TINY, "--json")[1])["encoded"] == 0
+    code, _, error = run("cache", "export", cache, copy)
+    assert code == 1
+    assert "exists" in error
+
+
+@pytest.mark.parametrize("command", ["stats", "verify", "prune --max-bytes 1", "export"])
+def test_a_cache_that_is_not_there_is_not_made(run: Run, tmp_path: Path, command: str) -> None:
+    """Looking at nothing leaves nothing behind."""
+    name, *options = command.split()
+    missing = tmp_path / "none.sqlite"
+    code, _, error = run("cache", name, missing, *options, *([tmp_path / "copy"] if name == "export" else []))
+    assert code == 1
+    assert "there is no cache" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_are_read_and_written_for_people() -> None:
+    """Decimal and binary units."""
+    assert [parsed_bytes(text) for text in ("500MB", "2GiB", "1000", "1.5 kb")] == [
+        500_000_000,
+        2 * 1024**3,
+        1000,
+        1500,
+    ]
+    assert [byte_size(size) for size in (0, 999, 23_692_776, 4 * 10**12)] == [
+        "0 B",
+        "999 B",
+        "23.7 MB",
+        "4.0 TB",
+    ]
+    for text in ("", "two", "-1", "5 apples"):
+        with pytest.raises(InputError, match="expected a size"):
+            parsed_bytes(text)
+
+
+# --- explain --------------------------------------------------------------------------------------------------------
+
+
+def test_an_explanation_has_three_faces(run: Run, tmp_path: Path) -> None:
+    """Text, data and a page: those of the library."""
+    ours = Reranker.from_pretrained(TINY, threads=1).explain("red planet", PASSAGES[0])
+    _, out, _ = run("explain", "red planet", PASSAGES[0], "-m", TINY)
+    assert out == ours.to_text(color=False, width=100) + "\n"
+    _, out, _ = run("explain", "red planet", PASSAGES[0], "-m", TINY, "--json")
+    assert json.loads(out) == json.loads(json.dumps(ours.to_dict()))
+    page = tmp_path / "page.html"
+    assert run("explain", "red planet", PASSAGES[0], "-m", TINY, "--html", page) == (0, "", "")
+    assert page.read_text(encoding="utf-8") == ours.to_html()
+
+
+def test_a_file_is_one_document_or_a_ranking(run: Run, passages: Path) -> None:
+    """As it is asked for; and only one of the ways at a time."""
+    as_one = json.loads(run("explain", "red", "--file", passages, "-m", TINY, "--json")[1])
+    assert as_one["document"] == passages.read_text()
+    ranking = json.loads(run("explain", "red", "--ranking", passages, "-m", TINY, "--json", "-n", 2)[1])
+    assert ranking["documents"] == 4
+    assert [place["index"] for place in ranking["places"]] == expected_order("red")[:2]
+    assert run("explain", "red", "Mars", "--file", passages)[0] == 2
+    assert run("explain", "red")[0] == 2
+
+
+# --- models and doctor ----------------------------------------------------------------------------------------------
+
+
+def test_models_are_listed_with_licence_and_size(run: Run, tmp_path: Path) -> None:
+    """The bundled one is here; of an empty hub cache nothing else is."""
+    found = json.loads(run("models", "--cache-dir", tmp_path, "--json")[1])
+    bundled, *others = found
+    assert bundled["name"] == "bundled"
+    assert bundled["size_bytes"] > 1_000_000
+    assert {model["size_bytes"] for model in others} == {None}
+    assert all(model["licence"] for model in found)
+    assert run("models", "--cache-dir", tmp_path, "--here")[1].count("\n") == 1
+
+
+def test_models_of_the_hubs_cache_are_found_offline(run: Run, tmp_path: Path) -> None:
+    """Known or not, and one that is there in part says what it lacks."""
+    commit = "a" * 40
+    for name, whole in (("someone--their-colbert", True), ("colbert-ir--colbertv2.0", False)):
+        repository = tmp_path / f"models--{name}"
+        snapshot = repository / "snapshots" / commit
+        (snapshot / "1_Dense").mkdir(parents=True)
+        for file in ("config.json", "tokenizer.json", "config_sentence_transformers.json", "modules.json"):
+            (snapshot / file).write_bytes((GOLDEN / "bert-pylate" / file).read_bytes())
+        if whole:
+            (snapshot / "model.onnx").write_bytes(
+                (GOLDEN / "bert-pylate" / "onnx" / "model.onnx").read_bytes()
+            )
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(commit)
+    (tmp_path / "models--someone--a-picture-model" / "snapshots" / commit).mkdir(parents=True)
+    code, out, _ = run("models", "--cache-dir", tmp_path, "--here", "--json")
+    found = {model["name"]: model for model in json.loads(out)}
+    assert code == 0
+    assert set(found) == {"bundled", "colbert-ir/colbertv2.0", "someone/their-colbert"}
+    theirs = found["someone/their-colbert"]
+    assert (theirs["known"], theirs["revision"], theirs["document_length"]) == (False, commit, 48)
+    assert "has none of" in found["colbert-ir/colbertv2.0"]["problem"]
+    assert "in part" in run("models", "--cache-dir", tmp_path, "--here")[2]
+
+
+def test_doctor_ends_with_0_for_a_whole_model(run: Run, copy_of: Callable[..., Path]) -> None:
+    """A warning is no failure."""
+    code, out, _ = run("doctor", copy_of(), "--threads", 1)
+    assert code == 0
+    assert "onnxruntime" in out.splitlines()[0]
+    assert out.rstrip().splitlines()[-1].endswith("to look at")
+
+
+def test_doctor_ends_with_1_and_the_cure_for_a_broken_one(run: Run, copy_of: Callable[..., Path]) -> None:
+    """For people and for programs."""
+    folder = copy_of()
+    (folder / "onnx" / "model.onnx").write_bytes(b"")
+    code, out, _ = run("doctor", folder)
+    assert code == 1
+    assert "download or copy it again" in out
+    code, out, _ = run("doctor", folder, "--json")
+    data = json.loads(out)
+    assert (code, data["healthy"]) == (1, False)
+    assert {finding["status"] for finding in data["findings"]} <= {"ok", "warning", "failed", "skipped"}
+    assert data["environment"]["packages"]["laterank"]
+
+
+def test_doctor_records_a_model_that_is_well_only(run: Run, copy_of: Callable[..., Path]) -> None:
+    """And checks the next time against it."""
+    folder = copy_of()
+    assert run("doctor", folder, "--record")[0] == 0
+    assert "16 scores are within" in run("doctor", folder)[1]
+    (folder / "golden.json").unlink()
+    (folder / "tokenizer.json").unlink()
+    code, _, error = run("doctor", folder, "--record")
+    assert code == 1
+    assert "nothing is recorded" in error
+    assert not (folder / "golden.json").exists()
+
+
+def test_doctor_of_a_model_that_is_not_there_says_so(run: Run) -> None:
+    """With the name that was meant."""
+    code, out, _ = run("doctor", "bundeld", "--offline")
+    assert code == 1
+    assert "files" in out
