@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from statistics import fmean
 from typing import Any
 
 from laterank.evaluation.comparison_html import comparison_fragment, comparison_page
+from laterank.evaluation.saving import json_text, save_files
 from laterank.evaluation.tables import Table
 from laterank.explanation.ranking import RankingExplanation
-from laterank.explanation.wording import one_line
+from laterank.explanation.wording import one_line, shortened
 
-__all__ = ["Comparison", "Disagreement", "QueryAgreement"]
+__all__ = ["COMPARISON_FILES", "Comparison", "Disagreement", "QueryAgreement"]
 
-LISTED = 10
-"""Queries in the table."""
+COMPARISON_FILES = (".json", ".md", ".html")
+"""What a comparison can be saved as."""
+
+LISTED, LONGEST_QUERY = 10, 90
+"""Queries in the table, and characters of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Comparison:
         rows = [
             [
                 query.id,
-                one_line(query.text),
+                shortened(one_line(query.text), LONGEST_QUERY),
                 f"{query.rank_biased_overlap:.3f}",
                 f"{query.kendall_tau:.3f}",
                 f"{query.overlap:.0%}",
@@ -194,6 +199,15 @@ class Comparison:
             ],
             "notes": list(self.notes),
         }
+
+    def save(self, *paths: str | PathLike[str]) -> None:
+        """Write files: everything where the name ends in ``.json``, the tables in ``.md``, the page in ``.html``.
+
+        Raises:
+            InputError: If a name ends otherwise, or a file cannot be written.
+        """
+        faces = (lambda: json_text(self.to_dict()), self.to_markdown, self.to_html)
+        save_files(paths, dict(zip(COMPARISON_FILES, faces, strict=True)))
 
     def __str__(self) -> str:
         return self.to_markdown()

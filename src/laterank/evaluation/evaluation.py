@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
-from laterank.errors import InputError
 from laterank.evaluation.measures import QueryValues
 from laterank.evaluation.plot import evaluation_svg
 from laterank.evaluation.reranking import Timing
+from laterank.evaluation.saving import json_text, save_files
 from laterank.evaluation.statistics import RESAMPLES, SEED, Estimate
 from laterank.evaluation.wording import evaluation_html, evaluation_lines
 
-__all__ = ["Evaluation", "SystemResult"]
+__all__ = ["EVALUATION_FILES", "Evaluation", "SystemResult"]
+
+EVALUATION_FILES = (".json", ".md", ".svg")
+"""What an evaluation can be saved as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,6 @@ class Evaluation:
             "made_with": dict(self.made_with),
         }
 
-    def to_json(self) -> str:
-        """Return what ``to_dict`` gives as a JSON file's text."""
-        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
-
     def to_markdown(self) -> str:
         """Return the tables, with a sentence on each model."""
         return "\n".join(evaluation_lines(self)) + "\n"
@@ -109,41 +107,20 @@ class Evaluation:
         """Return a plot of every mean and difference with its interval, as an SVG file's text."""
         return evaluation_svg(self)
 
-    def save(
-        self,
-        *,
-        json_file: Path | None = None,
-        markdown_file: Path | None = None,
-        plot_file: Path | None = None,
-    ) -> None:
-        """Write what is asked for; folders that are missing are made.
+    def save(self, *paths: str | PathLike[str]) -> None:
+        """Write files: every value where the name ends in ``.json``, the tables in ``.md``, the plot in ``.svg``.
 
         Raises:
-            InputError: If the plot's file is no ``.svg``.
+            InputError: If a name ends otherwise, or a file cannot be written.
         """
-        if plot_file is not None:
-            _check_plot(plot_file)
-        for path, content in (
-            (json_file, self.to_json),
-            (markdown_file, self.to_markdown),
-            (plot_file, self.to_svg),
-        ):
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(content(), encoding="utf-8")
+        faces = (lambda: json_text(self.to_dict()), self.to_markdown, self.to_svg)
+        save_files(paths, dict(zip(EVALUATION_FILES, faces, strict=True)))
 
     def __str__(self) -> str:
         return self.to_markdown()
 
     def _repr_html_(self) -> str:
         return evaluation_html(self)
-
-
-def _check_plot(path: Path) -> None:
-    if path.suffix.lower() != ".svg":
-        raise InputError(
-            f"the plot's file is {path}, expected a name that ends in .svg; browsers show it, and print it as PDF"
-        )
 
 
 def _rounded(found: Estimate) -> list[float]:

@@ -25,10 +25,17 @@ CACHE_BYTES = 1 << 30
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def named_rerankers(models: Models) -> dict[str, Reranker]:
+def named_rerankers(
+    models: Models, *, threads: int | None = None, local_files_only: bool = False
+) -> dict[str, Reranker]:
     """Return rerankers under the names by which they are reported.
 
     A reranker is used as it is, with its cache; models that are named keep embeddings in memory while they are measured.
+
+    Args:
+        models: Which ones.
+        threads: Those of each model that is named without a number of its own; None for every usable processor.
+        local_files_only: Never use the network.
 
     Raises:
         InputError: If there is none, two have the same name, or a setting is unknown.
@@ -46,7 +53,11 @@ def named_rerankers(models: Models) -> dict[str, Reranker]:
     for name, model in named:
         if name in rerankers:
             raise InputError(f"two models are called {name!r}; pass a mapping with names of your own")
-        rerankers[name] = model if isinstance(model, Reranker) else _loaded(model)
+        rerankers[name] = (
+            model
+            if isinstance(model, Reranker)
+            else _loaded(model, threads, local_files_only=local_files_only)
+        )
     return rerankers
 
 
@@ -71,10 +82,11 @@ def _parted(model: str | PathLike[str]) -> tuple[str, str, str]:
     return model.partition(",")
 
 
-def _loaded(model: str | PathLike[str]) -> Reranker:
+def _loaded(model: str | PathLike[str], threads: int | None, *, local_files_only: bool) -> Reranker:
     name, _, settings = _parted(model)
-    options = _options(settings, of=str(model)) if settings else {}
-    return Reranker.from_pretrained(name, cache=MemoryCache(CACHE_BYTES), **options)
+    options = {"threads": threads, **(_options(settings, of=str(model)) if settings else {})}
+    cache = MemoryCache(CACHE_BYTES)
+    return Reranker.from_pretrained(name, cache=cache, local_files_only=local_files_only, **options)
 
 
 def _options(settings: str, *, of: str) -> dict[str, Any]:

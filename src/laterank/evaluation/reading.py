@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
+from laterank.checks import is_blank
 from laterank.errors import CollectionError
 from laterank.evaluation.collection import Collection, Judgements
 from laterank.evaluation.judgements import read_judgements
@@ -56,7 +57,10 @@ def read_collection(
     place = Path(folder) if folder is not None else None
     documents_file = _file(corpus, place, CORPUS, "corpus")
     documents = dict(_texts(documents_file))
-    asked = dict(_texts(_file(queries, place, QUERIES, "queries")))
+    queries_file = _file(queries, place, QUERIES, "queries")
+    asked = dict(_texts(queries_file))
+    if blank := [query for query, text in asked.items() if is_blank(text)]:
+        raise CollectionError(f"{queries_file}: the query {blank[0]!r} is blank; there is nothing to rank by")
     name = (place or documents_file.parent).resolve().name
     if not judged:
         return Collection(name, documents, asked)
