@@ -11,7 +11,7 @@ from laterank.evaluation.comparison_html import comparison_fragment, comparison_
 from laterank.evaluation.saving import json_text, save_files
 from laterank.evaluation.tables import Table
 from laterank.explanation.ranking import RankingExplanation
-from laterank.explanation.wording import one_line, shortened
+from laterank.explanation.wording import one_line
 
 __all__ = ["COMPARISON_FILES", "Comparison", "Disagreement", "QueryAgreement"]
 
@@ -120,7 +120,7 @@ class Comparison:
         rows = [
             [
                 query.id,
-                shortened(one_line(query.text), LONGEST_QUERY),
+                _start(one_line(query.text)),
                 f"{query.rank_biased_overlap:.3f}",
                 f"{query.kendall_tau:.3f}",
                 f"{query.overlap:.0%}",
@@ -214,3 +214,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return comparison_fragment(self)
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= LONGEST_QUERY else f"{text[: LONGEST_QUERY - 1]}…"

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison_fragment", "comparison_page"]
 
-SCROLLING = ".laterank .lr-wide { overflow-x: auto; }\n"
+STYLE = """
+.laterank .lr-wide { overflow-x: auto; }
+.laterank .lr-wide th, .laterank .lr-wide td { overflow-wrap: normal; vertical-align: top; border-top: 1px solid var(--line); }
+.laterank .lr-wide td { white-space: nowrap; }
+.laterank .lr-wide tbody th { color: var(--ink); font-weight: 400; }
+.laterank .lr-queries thead th { min-width: 4.5rem; overflow-wrap: break-word; }
+.laterank .lr-queries td:first-of-type { white-space: normal; min-width: 14rem; width: 100%; }
+"""
+"""Tables keep their numbers whole; on a narrow screen they scroll by themselves."""
 
 
 def comparison_page(found: Comparison) -> str:
@@ -26,15 +34,18 @@ def comparison_fragment(found: Comparison) -> str:
     one, other = found.models
     parts = [
         '<section class="laterank" aria-label="Comparison of two models">',
-        style_element(SCROLLING),
+        style_element(STYLE),
         (
             f'<p class="lr-question" role="heading" aria-level="1">{escaped(one)} and {escaped(other)} '
             f"on {escaped(found.collection)}</p>"
         ),
         f'<p class="lr-note">{escaped(found.introduction())}</p>',
-        f'<div class="lr-wide" tabindex="0">{found.summary().to_html()}</div>',
+        f'<div class="lr-wide">{found.summary().to_html()}</div>',
         '<p class="lr-label lr-gap">The queries that differ most</p>',
-        f'<div class="lr-wide" tabindex="0">{found.least_alike().to_html()}</div>',
+        (
+            '<div class="lr-wide lr-queries" role="region" aria-label="The queries that differ most" tabindex="0">'
+            f"{found.least_alike().to_html()}</div>"
+        ),
         "</section>",
         *(_disagreement(found.models, disagreement) for disagreement in found.disagreements),
     ]
@@ -45,8 +56,8 @@ def _disagreement(models: tuple[str, str], found: Disagreement) -> str:
     """Return one query: what the second model makes of the first's order, and folded away the other way round."""
     (one, other), (by_one, by_other) = models, found.explanations
     return (
-        f'<section class="laterank"><p class="lr-label">Query {escaped(found.id)}: before is the order of '
-        f"{escaped(one)}, after is that of {escaped(other)}, which the reasons are of</p>{ranking_fragment(by_other)}"
-        f'<details class="lr-more"><summary>The other way round: the reasons of {escaped(one)}</summary>'
+        f'<section class="laterank"><p class="lr-label">Query {escaped(found.id)}. Before: the order of {escaped(one)}. '
+        f"After: the order of {escaped(other)}, and its reasons.</p>{ranking_fragment(by_other)}"
+        f'<details class="lr-more"><summary>The other way round, with the reasons of {escaped(one)}</summary>'
         f"{ranking_fragment(by_one)}</details></section>"
     )
