@@ -17,13 +17,13 @@ PACKAGE = ROOT / "src" / "laterank"
 
 LAYERS = (
     {"errors"},
-    {"checks", "forking"},
+    {"checks", "forking", "progress"},
     {"scoring", "model"},
     {"encoding"},
     {"cache", "ranking", "scale"},
     {"explanation"},
     {"reranker"},
-    {"adapter"},
+    {"adapter", "evaluation"},
     {"langchain", "llama_index", "cli"},
 )
 """A file imports only from the layers before its own; within a layer, nothing from its neighbours."""

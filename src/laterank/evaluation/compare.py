@@ -68,7 +68,7 @@ def compare(
         )
     compared = [_agreement(asked, query, one[query], other[query], top_k) for query in candidates]
     compared.sort(key=lambda query: query.rank_biased_overlap)
-    differing = [query for query in compared if query.rank_biased_overlap < 1]
+    differing = [query for query in compared if query.kendall_tau < 1]
     (name_one, reranker_one), (name_other, reranker_other) = rerankers.items()
     return Comparison(
         collection=given.name,
