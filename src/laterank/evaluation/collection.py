@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from laterank.errors import InputError
 
-__all__ = ["Collection", "Judgements", "Ranking"]
+__all__ = ["Collection", "Ranking"]
 
 Ranking = dict[str, list[str]]
 """Query to its documents, the best first, all by their ids."""
-Judgements = dict[str, dict[str, int]]
-"""Query and document to a grade above zero, by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,8 @@ class Collection:
         name: For people; it also decides the draws of the bootstrap.
         documents: Texts by id.
         queries: Texts by id.
-        relevant: Grades above zero, by query and document; empty where nothing was judged.
-        notes: What was left out when it was read, for people.
+        relevant: Grades by query and document, above zero for relevant ones; empty where nothing was judged.
+        notes: What was left out, for people.
     """
 
     name: str
@@ -49,4 +47,30 @@ class Collection:
             self,
             queries={key: text for key, text in self.queries.items() if key in kept},
             relevant={key: judged for key, judged in self.relevant.items() if key in kept},
+        )
+
+    def judged(self) -> Collection:
+        """Keep what can be measured: queries with a relevant document in the corpus; ``notes`` say what was left out."""
+        relevant: dict[str, dict[str, int]] = {}
+        unknown: dict[str, None] = {}
+        for query, grades in self.relevant.items():
+            for document, grade in grades.items():
+                if document not in self.documents:
+                    unknown[document] = None
+                elif grade > 0 and query in self.queries:
+                    relevant.setdefault(query, {})[document] = grade
+        strange = [query for query in self.relevant if query not in self.queries]
+        unjudged = [query for query in self.queries if query not in relevant]
+        left_out = (
+            (list(unknown), "judged documents are not in the corpus and do not count"),
+            (strange, "judged queries are not among the queries"),
+            (unjudged, "queries have no relevant document in the corpus and are left out"),
+        )
+        notes = (f"{len(ids):,} {what}, such as {ids[0]}" for ids, what in left_out if ids)
+        kept = {query: text for query, text in self.queries.items() if query in relevant}
+        return replace(
+            self,
+            queries=kept,
+            relevant={query: relevant[query] for query in kept},
+            notes=(*self.notes, *notes),
         )

@@ -66,8 +66,8 @@ def evaluate(
     parsed_measures(measures)
     if timed_queries < 0:
         raise InputError(f"timed_queries is {timed_queries}, expected at least 0")
-    given = collection if isinstance(collection, Collection) else read_collection(collection)
-    if not any(given.relevant.get(query) for query in given.queries):
+    given = (collection if isinstance(collection, Collection) else read_collection(collection)).judged()
+    if not given.queries:
         raise InputError(f"the collection {given.name} has no judgements; compare() does without")
     rerankers = named_rerankers(models)
     asked = given.sample(queries) if queries is not None else given
@@ -77,19 +77,12 @@ def evaluate(
             f"a model is called {stage!r}, as the first stage is; pass a mapping with other names"
         )
     values: dict[str, QueryValues] = {stage: measured_values(asked, candidates, measures)}
-    timings: dict[str, Timing] = {}
     steps = (len(candidates) + timed_queries) * len(rerankers)
     with told_progress(steps, shown=progress, what="reranking", unit="query") as tell:
         for name, reranker in rerankers.items():
             ranking = rerank_collection(reranker, asked, candidates, tell=tell)
             values[name] = measured_values(asked, ranking, measures)
-        if timed_queries:
-            timings = time_queries(rerankers, asked, candidates, timed_queries, tell=tell)
-    summaries, _ = summarise({given.name: values}, [stage, next(iter(rerankers))])
-    systems = [
-        SystemResult(name, summary.means, summary.differences, values[name], timings.get(name))
-        for name, summary in summaries[given.name].items()
-    ]
+        timings = time_queries(rerankers, asked, candidates, timed_queries, tell=tell)
     return Evaluation(
         collection=given.name,
         documents=len(given.documents),
@@ -98,7 +91,7 @@ def evaluate(
         depth=depth,
         reachable=_reachable(asked, candidates, depth),
         measures=tuple(measures),
-        systems=tuple(systems),
+        systems=_summarised(given.name, values, timings),
         notes=(*given.notes, *_sampled(given, asked), *notes),
         made_with={"processor": processor(), **package_versions()},
     )
@@ -119,6 +112,17 @@ def first_stage(collection: Collection, run: Run | None, depth: int) -> tuple[st
         return "first stage", *run_candidates(collection, run, depth)
     path = Path(run)
     return path.name.removesuffix(".gz"), *run_candidates(collection, read_run(path), depth)
+
+
+def _summarised(
+    collection: str, values: Mapping[str, QueryValues], timings: Mapping[str, Timing]
+) -> tuple[SystemResult, ...]:
+    """Compare every system with the first stage and with the first model."""
+    summaries, _ = summarise({collection: values}, list(values)[:2])
+    return tuple(
+        SystemResult(name, summary.means, summary.differences, values[name], timings.get(name))
+        for name, summary in summaries[collection].items()
+    )
 
 
 def _reachable(collection: Collection, candidates: Ranking, depth: int) -> float:

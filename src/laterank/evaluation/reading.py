@@ -8,7 +8,7 @@ from pathlib import Path
 
 from laterank.checks import is_blank
 from laterank.errors import CollectionError
-from laterank.evaluation.collection import Collection, Judgements
+from laterank.evaluation.collection import Collection
 from laterank.evaluation.judgements import read_judgements
 from laterank.evaluation.lines import found_file, json_lines, numbered_lines, refused
 
@@ -65,13 +65,12 @@ def read_collection(
     if not judged:
         return Collection(name, documents, asked)
     path = _file(qrels, place, (f"qrels/{split}.tsv", *QRELS), "qrels")
-    relevant, notes = _relevant(read_judgements(path), documents, asked)
-    if not relevant:
+    collection = Collection(name, documents, asked, read_judgements(path)).judged()
+    if not collection.queries:
         raise CollectionError(
             f"{path} judges no query of the queries and no document of the corpus relevant; do the ids fit together?"
         )
-    kept = {query: text for query, text in asked.items() if query in relevant}
-    return Collection(name, documents, kept, {query: relevant[query] for query in kept}, notes)
+    return collection
 
 
 def _file(given: GivenPath | None, folder: Path | None, names: tuple[str, ...], what: str) -> Path:
@@ -124,26 +123,3 @@ def _from_objects(path: Path) -> Iterator[tuple[int, str, str]]:
         if not isinstance(key, (str, int)) or not isinstance(text, str) or not isinstance(title, str):
             raise refused(path, number, str(record), TEXTS)
         yield number, str(key), f"{title} {text}".strip()
-
-
-def _relevant(
-    judged: dict[str, dict[str, int]], documents: dict[str, str], queries: dict[str, str]
-) -> tuple[Judgements, tuple[str, ...]]:
-    """Keep the grades above zero of documents and queries that exist, and say what was left out."""
-    relevant: Judgements = {}
-    unknown: list[str] = []
-    for query, grades in judged.items():
-        for document, grade in grades.items():
-            if document not in documents:
-                unknown.append(document)
-            elif grade > 0:
-                relevant.setdefault(query, {})[document] = grade
-    strange = [query for query in judged if query not in queries]
-    unjudged = [query for query in queries if query not in relevant]
-    left_out = (
-        (list(dict.fromkeys(unknown)), "judged documents are not in the corpus and do not count"),
-        (strange, "judged queries are not among the queries"),
-        (unjudged, "queries have no relevant document in the corpus and are left out"),
-    )
-    notes = tuple(f"{len(ids)} {what}, such as {ids[0]}" for ids, what in left_out if ids)
-    return {query: grades for query, grades in relevant.items() if query in queries}, notes
