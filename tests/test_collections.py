@@ -67,7 +67,7 @@ def test_the_same_collection_is_read_from_every_format(
     assert found.documents == TEXTS
     assert found.queries == dict(QUERIES[:2])
     assert found.relevant == RELEVANT
-    assert found.notes == ("1 queries have no relevant document in the corpus and are left out, such as q3",)
+    assert found.notes == ("Queries without a relevant document in the corpus are left out: 1, such as q3",)
 
 
 def test_files_may_lie_anywhere(tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_ids_that_are_unknown_are_told(tmp_path: Path) -> None:
     found = read_collection(tmp_path)
     assert found.relevant == {"q1": {"d1": 1}, "q3": {"d3": 1}}
     assert found.notes == (
-        "1 judged documents are not in the corpus and do not count, such as gone",
-        "1 judged queries are not among the queries, such as stranger",
-        "1 queries have no relevant document in the corpus and are left out, such as q2",
+        "Judged documents that are not in the corpus do not count: 1, such as gone",
+        "Judged queries that are not among the queries do not count: 1, such as stranger",
+        "Queries without a relevant document in the corpus are left out: 1, such as q2",
     )
 
 

@@ -131,7 +131,7 @@ def test_a_first_stage_of_the_callers_is_taken() -> None:
     reranker = Reranker.from_pretrained(threads=1)
     found = compare(COLLECTION, {"a": reranker, "b": reranker}, run={"1": ["rose", "mars"], "2": []}, top_k=1)
     assert [query.best for query in found.queries] == [("mars", "mars"), None]
-    assert found.notes == ("1 queries have no documents in the run and count as 0, such as 2",)
+    assert found.notes == ("Queries that the run has no documents for: 1, such as 2",)
 
 
 @pytest.mark.parametrize(

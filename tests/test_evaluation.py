@@ -177,7 +177,7 @@ def test_a_run_is_cut_at_the_depth_and_missing_queries_are_told() -> None:
     run = {"1": ["rose", "mars", "venus"], "3": ["rose"], "unasked": ["venus"]}
     candidates, notes = run_candidates(COLLECTION, run, depth=2)
     assert candidates == {"1": ["rose", "mars"], "2": [], "3": ["rose"]}
-    assert notes == ("1 queries have no documents in the run and count as 0, such as 2",)
+    assert notes == ("Queries that the run has no documents for: 1, such as 2",)
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,11 @@ class Collection:
         strange = [query for query in self.relevant if query not in self.queries]
         unjudged = [query for query in self.queries if query not in relevant]
         left_out = (
-            (list(unknown), "judged documents are not in the corpus and do not count"),
-            (strange, "judged queries are not among the queries"),
-            (unjudged, "queries have no relevant document in the corpus and are left out"),
+            (list(unknown), "Judged documents that are not in the corpus do not count"),
+            (strange, "Judged queries that are not among the queries do not count"),
+            (unjudged, "Queries without a relevant document in the corpus are left out"),
         )
-        notes = (f"{len(ids):,} {what}, such as {ids[0]}" for ids, what in left_out if ids)
+        notes = (f"{what}: {len(ids):,}, such as {ids[0]}" for ids, what in left_out if ids)
         kept = {query: text for query, text in self.queries.items() if query in relevant}
         return replace(
             self,

@@ -43,7 +43,7 @@ def run_candidates(
     Raises:
         CollectionError: If the run has a document that the corpus lacks, or none of the queries.
     """
-    candidates = {query: list(run.get(query, ()))[:depth] for query in collection.queries}
+    candidates = {query: list(dict.fromkeys(run.get(query, ())))[:depth] for query in collection.queries}
     for query, documents in candidates.items():
         for document in documents:
             if document not in collection.documents:
@@ -59,6 +59,4 @@ def run_candidates(
         )
     if not without:
         return candidates, ()
-    return candidates, (
-        f"{len(without)} queries have no documents in the run and count as 0, such as {without[0]}",
-    )
+    return candidates, (f"Queries that the run has no documents for: {len(without):,}, such as {without[0]}",)
