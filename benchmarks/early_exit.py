@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 from early_exit_report import write_report
-from judged import Collection, bm25_candidates, read_collection
-from quality import evaluate
-from quality_systems import Ranking
 
 from laterank import Reranker, SqliteCache
 from laterank.cache.warming import Warmed
 from laterank.early_exit import EarlyExit
+from laterank.evaluation.collection import Collection, Ranking
+from laterank.evaluation.first_stage import bm25_candidates
+from laterank.evaluation.measures import measured_values
+from laterank.evaluation.reading import read_collection
 
 HERE = Path(__file__).parent
 COLLECTIONS = ("wikiqa-test", "cacm", "squad-dev", "scifact")
@@ -70,7 +71,7 @@ def measure(collection: Collection, scores: Scores) -> dict[str, dict[str, dict[
     values = {}
     for name, rule in RULES.items():
         rankings = {query: ranked(rule, found) for query, found in scores.items()}
-        judged = evaluate(collection, {query: ranking for query, (ranking, _) in rankings.items()})
+        judged = measured_values(collection, {query: ranking for query, (ranking, _) in rankings.items()})
         values[name] = {
             "nDCG@10": judged["nDCG@10"],
             "encoded": {query: float(rankings[query][1]) for query in collection.queries},

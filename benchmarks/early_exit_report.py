@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from quality_report import Measured, made_by
-from quality_statistics import Summary, summarise
+
+from laterank.evaluation.statistics import Summary, summarise
 
 __all__ = ["write_report"]
 
@@ -33,7 +34,7 @@ def write_report(
     results = {
         name: {
             rule: {
-                **{measure: round(value, 4) for measure, value in summary.means.items()},
+                **{measure: round(value.mean, 4) for measure, value in summary.means.items()},
                 "nDCG@10 - all": [round(value, 4) for value in _difference(summary)],
             }
             for rule, summary in rules.items()
@@ -67,14 +68,14 @@ def _tables(summaries: Summaries, queries: Mapping[str, int]) -> list[str]:
     for rule in rules:
         means = summaries["mean"][rule].means
         cell = _judged(summaries["mean"][rule])
-        lines.append(f"| {rule} | {means['encoded']:.0f} | {means['kept']:.1%} | {cell} |")
+        lines.append(f"| {rule} | {means['encoded'].mean:.0f} | {means['kept'].mean:.1%} | {cell} |")
     lines += ["", "## Each collection: documents encoded, nDCG@10", ""]
     names = [name for name in summaries if name != "mean"]
     lines.append(f"| rule | {' | '.join(f'{name} ({queries[name]} queries)' for name in names)} |")
     lines.append("|---" * (len(names) + 1) + "|")
     for rule in rules:
         cells = [
-            f"{summaries[name][rule].means['encoded']:.0f}: {_judged(summaries[name][rule])}"
+            f"{summaries[name][rule].means['encoded'].mean:.0f}: {_judged(summaries[name][rule])}"
             for name in names
         ]
         lines.append(f"| {rule} | {' | '.join(cells)} |")
@@ -82,7 +83,7 @@ def _tables(summaries: Summaries, queries: Mapping[str, int]) -> list[str]:
 
 
 def _judged(summary: Summary) -> str:
-    value = f"{summary.means['nDCG@10'] * 100:.1f}"
+    value = f"{summary.means['nDCG@10'].mean * 100:.1f}"
     if "all" not in summary.differences:
         return value
     mean, low, high = (number * 100 for number in _difference(summary))

@@ -15,13 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from judged import Collection, read_collection
 from numpy.typing import NDArray
-from quality import Values, evaluate
-from quality_statistics import resampled_means
-from quality_systems import Ranking, in_pieces
+from quality_systems import in_pieces
 
 from laterank import ColbertEncoder, maxsim
+from laterank.evaluation.collection import Collection, Ranking
+from laterank.evaluation.measures import QueryValues, measured_values
+from laterank.evaluation.reading import read_collection
+from laterank.evaluation.statistics import resampled_means
 
 HERE = Path(__file__).parent
 SEPARATOR = "\n\n"
@@ -74,7 +75,7 @@ def sums_of(queries: Sequence[Rows], documents: Sequence[Sequence[Rows]]) -> dic
 
 def measured(
     collection: Collection, encoder: ColbertEncoder, overlap: float
-) -> tuple[float, dict[str, Values]]:
+) -> tuple[float, dict[str, QueryValues]]:
     """Return the windows of a document, on average, and each policy's values."""
     names, texts = list(collection.documents), list(collection.documents.values())
     cut = encoder.document_windows(texts, overlap=overlap)
@@ -89,11 +90,11 @@ def measured(
             query: [names[index] for index in found]
             for query, found in zip(collection.queries, order, strict=True)
         }
-        values[policy] = evaluate(collection, ranking)
+        values[policy] = measured_values(collection, ranking)
     return len(windows) / len(texts), values
 
 
-def summarised(values: dict[str, Values]) -> dict[str, dict[str, object]]:
+def summarised(values: dict[str, QueryValues]) -> dict[str, dict[str, object]]:
     """Return each policy's means, and how much better it is than the best window, with the 95% interval."""
     summary: dict[str, dict[str, object]] = {}
     for policy, measures in values.items():

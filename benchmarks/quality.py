@@ -13,45 +13,24 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import ir_measures
 import numpy as np
-from ir_measures import RR, R, ScoredDoc, nDCG
-from judged import Collection, bm25_candidates, read_collection
 from minilm import minilm_folder
 from quality_report import Facts, Measured, write_report
-from quality_systems import Bm25, CrossEncoder, LateInteraction, PooledCosine, Ranking, System
+from quality_systems import Bm25, CrossEncoder, LateInteraction, PooledCosine, System
 
 from laterank import ColbertEncoder
+from laterank.evaluation.collection import Collection, Ranking
+from laterank.evaluation.evaluate import DEPTH
+from laterank.evaluation.first_stage import bm25_candidates
+from laterank.evaluation.measures import MEASURES, QueryValues, measured_values
+from laterank.evaluation.reading import read_collection
 
 HERE = Path(__file__).parent
 COLLECTIONS = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev")
-DEPTH, MOST_QUERIES, SAMPLE, SAMPLE_SEED = 100, {"squad-dev": 500}, 25, 1
-MEASURES = {"nDCG@10": nDCG @ 10, "MRR@10": RR @ 10, "Recall@10": R @ 10}
+MOST_QUERIES, SAMPLE, SAMPLE_SEED = {"squad-dev": 500}, 25, 1
 DIMS = (96, 64, 48)
 """Numbers a token to which the embedded model is cut."""
 ANSWERAI, CROSS_ENCODER = "answerai-colbert-small-v1-int8", "ms-marco-minilm-l12-int8"
-
-Values = dict[str, dict[str, float]]
-"""Measure and query to a value."""
-
-
-def evaluate(collection: Collection, rankings: Ranking) -> Values:
-    """Return each measure's value for each query, in the order of the collection's queries."""
-    judged = [
-        ir_measures.Qrel(query, document, grade)
-        for query, grades in collection.relevant.items()
-        for document, grade in grades.items()
-    ]
-    run = [
-        ScoredDoc(query, document, -float(place))
-        for query, documents in rankings.items()
-        for place, document in enumerate(documents)
-    ]
-    values: Values = {name: dict.fromkeys(collection.queries, 0.0) for name in MEASURES}
-    names = {str(measure): name for name, measure in MEASURES.items()}
-    for metric in ir_measures.iter_calc(list(MEASURES.values()), judged, run):
-        values[names[str(metric.measure)]][metric.query_id] = metric.value
-    return values
 
 
 def fingerprint(collection: Collection, candidates: Ranking) -> str:
@@ -62,7 +41,9 @@ def fingerprint(collection: Collection, candidates: Ranking) -> str:
     return hashlib.blake2b(json.dumps(given).encode(), digest_size=8).hexdigest()
 
 
-def measure(system: System, collection: Collection, candidates: Ranking, kept: Path) -> dict[str, Values]:
+def measure(
+    system: System, collection: Collection, candidates: Ranking, kept: Path
+) -> dict[str, QueryValues]:
     """Return the values of each of a system's rankings, from the checkpoints where there are some."""
     given = fingerprint(collection, candidates)
     checkpoints = {}
@@ -72,7 +53,7 @@ def measure(system: System, collection: Collection, candidates: Ranking, kept: P
     missing = [name for name, path in checkpoints.items() if not path.is_file()]
     rankings = system.sort(collection, candidates, missing) if missing else {}
     for name, ranking in rankings.items():
-        values = evaluate(collection, ranking)
+        values = measured_values(collection, ranking)
         kept.mkdir(parents=True, exist_ok=True)
         partial_file = checkpoints[name].with_suffix(".partial")
         partial_file.write_text(json.dumps(values), encoding="utf-8")

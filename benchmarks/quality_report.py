@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from quality_statistics import RESAMPLES, SEED, Difference, Summary, summarise
+from laterank.evaluation.machine import PACKAGES, package_versions
+from laterank.evaluation.statistics import RESAMPLES, SEED, Estimate, Summary, summarise
+from laterank.evaluation.tables import Table, difference_text
 
 __all__ = ["BASELINES", "Facts", "Measured", "made_by", "write_report"]
 
@@ -37,7 +37,6 @@ LABELS = {
     "answerai-colbert-small-v1-int8": "answerai-colbert-small-v1 (INT8)",
     "ms-marco-minilm-l12-int8": "ms-marco-MiniLM-L-12 (INT8), a cross-encoder",
 }
-PACKAGES = ("laterank", "onnxruntime", "numpy", "tokenizers", "bm25s", "ir-measures")
 
 
 def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, *, depth: int) -> None:
@@ -81,8 +80,7 @@ def made_by(script: str) -> dict[str, str]:
     return {
         "command": shlex.join(["python", script, *map(_without_machine, sys.argv[1:])]),
         "date": dt.date.today().isoformat(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
+        **package_versions(),
     }
 
 
@@ -96,7 +94,7 @@ def _plain(systems: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
     """Return plain data: each measure's mean, and ``differences`` as ``[mean, low, high]`` by baseline and measure."""
     return {
         system: {
-            **{measure: round(value, 4) for measure, value in summary.means.items()},
+            **{measure: round(found.mean, 4) for measure, found in summary.means.items()},
             "differences": {
                 base: {name: _rounded(difference) for name, difference in measures.items()}
                 for base, measures in summary.differences.items()
@@ -106,7 +104,7 @@ def _plain(systems: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _rounded(difference: Difference) -> list[float]:
+def _rounded(difference: Estimate) -> list[float]:
     return [round(value, 4) for value in (difference.mean, difference.low, difference.high)]
 
 
@@ -151,15 +149,14 @@ def _sample_tables(summaries: Summaries, sizes: Mapping[str, int]) -> list[str]:
 
 
 def _means(summaries: Summaries, measure: str, sizes: Mapping[str, str], unit: str) -> list[str]:
-    lines = ["", f"## {measure}", "", _row(["system", *summaries]), _rule(len(summaries) + 1)]
-    lines.append(_row([f"({unit})", *(sizes.get(name, "") for name in summaries)]))
+    rows = [[f"({unit})", *(sizes.get(name, "") for name in summaries)]]
     for system in _systems(summaries):
         cells = [
-            f"{systems[system].means[measure] * 100:.1f}" if system in systems else "-"
+            f"{systems[system].means[measure].mean * 100:.1f}" if system in systems else "-"
             for systems in summaries.values()
         ]
-        lines.append(_row([_label(system), *cells]))
-    return lines
+        rows.append([_label(system), *cells])
+    return ["", f"## {measure}", "", *Table(["system", *summaries], rows).to_markdown()]
 
 
 def _differences(summaries: Summaries, base: str, label: str, measure: str) -> list[str]:
@@ -172,19 +169,18 @@ def _differences(summaries: Summaries, base: str, label: str, measure: str) -> l
         compared = [system for system in compared if system not in LABELS or system == "bundled-fp32"]
     if not compared:
         return []
-    lines = ["", f"### {measure}: difference to {label}", ""]
-    lines += [_row(["system", *summaries]), _rule(len(summaries) + 1)]
-    for system in compared:
-        cells = [_difference(found.get(system), base, measure) for found in summaries.values()]
-        lines.append(_row([_label(system), *cells]))
-    return lines
+    rows = [
+        [_label(system), *(_difference(found.get(system), base, measure) for found in summaries.values())]
+        for system in compared
+    ]
+    title = f"### {measure}: difference to {label}"
+    return ["", title, "", *Table(["system", *summaries], rows).to_markdown()]
 
 
 def _difference(summary: Summary | None, base: str, measure: str) -> str:
     if summary is None or base not in summary.differences:
         return "-"
-    found = summary.differences[base][measure]
-    return f"{found.mean * 100:+.1f} ({found.low * 100:+.1f} to {found.high * 100:+.1f})"
+    return difference_text(summary.differences[base][measure])
 
 
 def _systems(summaries: Summaries) -> list[str]:
@@ -198,19 +194,11 @@ def _label(system: str) -> str:
     return LABELS.get(system, system)
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _rule(columns: int) -> str:
-    return "|---" * columns + "|"
-
-
 def _sample_size(systems: Mapping[str, Mapping[str, Mapping[str, float]]]) -> int:
     measures = next(iter(systems.values()))
     return len(next(iter(measures.values())))
 
 
 def _footer(made: Mapping[str, str]) -> list[str]:
-    versions = ", ".join(f"{name} {made[name]}" for name in ("python", *PACKAGES))
+    versions = ", ".join(f"{name} {made[name]}" for name in ("python", *PACKAGES) if name in made)
     return ["", f"Command: `{made['command']}`; {made['date']}; {versions}.", ""]

@@ -13,20 +13,19 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import onnxruntime
-from judged import Collection
 from minilm import MOST_TOKENS
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from laterank import ColbertEncoder, Reranker
+from laterank.evaluation.collection import Collection, Ranking
+from laterank.evaluation.reranking import rerank_collection
 
-__all__ = ["Bm25", "CrossEncoder", "KeptRows", "LateInteraction", "PooledCosine", "Ranking", "System"]
+__all__ = ["Bm25", "CrossEncoder", "KeptRows", "LateInteraction", "PooledCosine", "System"]
 
 Rows = NDArray[np.float32]
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-Ranking = dict[str, list[str]]
-"""Query to its documents, the best first."""
 
 PIECE = 1_024
 """Texts encoded between two lines of progress."""
@@ -110,17 +109,12 @@ class LateInteraction:
         texts = _distinct_texts(collection, candidates)
         label = f"{collection.name} {self.name}"
         rows = dict(zip(texts, in_pieces(self.encoder.encode_documents, texts, label), strict=True))
-        queries = [collection.queries[query] for query in candidates]
-        lists = [[collection.documents[document] for document in found] for found in candidates.values()]
-        rankings = {}
-        for name in wanted:
-            reranker = Reranker(KeptRows(self.encoder, rows, self.sizes[name]), cache=False)
-            ranked = reranker.rank_many(queries, lists)
-            rankings[name] = {
-                query: [found[place.index] for place in places]
-                for (query, found), places in zip(candidates.items(), ranked, strict=True)
-            }
-        return rankings
+        return {
+            name: rerank_collection(
+                Reranker(KeptRows(self.encoder, rows, self.sizes[name]), cache=False), collection, candidates
+            )
+            for name in wanted
+        }
 
 
 class PooledCosine:

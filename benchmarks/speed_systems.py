@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from fastembed.common.model_description import DenseModelDescription, ModelSource
 from fastembed.late_interaction import colbert
-from judged import read_json_lines
 from numpy.typing import NDArray
 
 from laterank import Reranker
+from laterank.evaluation.lines import json_lines
 
 __all__ = ["QUERY", "FastembedSystem", "LaterankSystem", "load_fastembed", "passages"]
 
@@ -46,7 +46,7 @@ def _texts(data: Path) -> list[str]:
     """Read paragraphs of Wikipedia where they are there, else the abstracts that the examples use."""
     source = data / "text" / "wikipedia.jsonl.gz"
     if source.is_file():
-        return [record["text"] for record in itertools.islice(read_json_lines(source), LOOKED_AT)]
+        return [record["text"] for _, record in itertools.islice(json_lines(source), LOOKED_AT)]
     return [json.loads(line)["text"] for line in EXAMPLES.read_text(encoding="utf-8").splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""What the quality benchmark computes: intervals, samples, cut rows, the untrained graph.
+"""What the quality benchmark computes: cut rows, checkpoints, its report, the untrained graph.
 
 The source distribution leaves ``benchmarks/`` out, and ir-measures is in the group ``bench`` alone: where one of them is
 missing there is nothing to check.
@@ -7,8 +7,6 @@ missing there is nothing to check.
 import json
 import sys
 from collections.abc import Callable
-from itertools import accumulate
-from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,8 @@ import pytest
 from conftest import GOLDEN
 
 from laterank import ColbertEncoder, Reranker
+from laterank.evaluation.collection import Collection
+from laterank.evaluation.first_stage import bm25_candidates
 from laterank.model.safetensors import read_tensor, tensor_names
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -25,9 +25,7 @@ if not BENCHMARKS.is_dir():
 sys.path.insert(0, str(BENCHMARKS))
 
 from bert_graph import BertShape, Graph, add_encoder, make_model
-from judged import Collection, bm25_candidates
 from minilm import published_weights
-from quality_statistics import resampled_means, summarise
 from quality_systems import KeptRows, LateInteraction
 
 TEXTS = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
@@ -42,80 +40,6 @@ COLLECTION = Collection(
     queries={"1": "Which planet is red?", "2": "Which planet is Earth's twin?", "3": "What is a rose?"},
     relevant={"1": {"mars": 2, "jupiter": 1}, "2": {"venus": 1}, "3": {"rose": 1}},
 )
-
-
-def of_queries(values: list[float]) -> dict[str, dict[str, float]]:
-    """Return one measure's values as the benchmark keeps them."""
-    return {"nDCG@10": {str(number): value for number, value in enumerate(values)}}
-
-
-def binomial_quantile(count: int, probability: float, share: float) -> int:
-    """Return the least number of successes that is reached with the given share, by the definition."""
-    masses = (comb(count, k) * probability**k * (1 - probability) ** (count - k) for k in range(count + 1))
-    return next(k for k, reached in enumerate(accumulate(masses)) if reached >= share)
-
-
-@pytest.mark.parametrize("better", [10, 20, 32])
-def test_the_interval_of_a_share_is_the_binomial_distributions(better: int) -> None:
-    """Where a system wins some of 40 queries and ties the rest, a resample's wins are binomial."""
-    ours, base = [1.0] * better + [0.0] * (40 - better), [0.0] * 40
-    found, _ = summarise({"c": {"ours": of_queries(ours), "base": of_queries(base)}}, ["base"])
-    difference = found["c"]["ours"].differences["base"]["nDCG@10"]
-    assert difference.mean == pytest.approx(better / 40)
-    for bound, share in ((difference.low, 0.025), (difference.high, 0.975)):
-        assert bound == pytest.approx(binomial_quantile(40, better / 40, share) / 40, abs=1 / 40 + 1e-9)
-
-
-def test_the_bootstrap_is_paired() -> None:
-    """A system that is better by the same amount everywhere has no uncertainty, however much the queries differ."""
-    base = np.random.default_rng(1).random(50).tolist()
-    ours = [value + 0.1 for value in base]
-    found, _ = summarise({"c": {"ours": of_queries(ours), "base": of_queries(base)}}, ["base"])
-    difference = found["c"]["ours"].differences["base"]["nDCG@10"]
-    assert (difference.mean, difference.low, difference.high) == pytest.approx((0.1, 0.1, 0.1))
-
-
-def test_the_mean_draws_within_each_collection() -> None:
-    """Collections weigh alike whatever their size, and the mean's variance is that of the sum over their number."""
-    random = np.random.default_rng(2)
-    sizes = {"small": 30, "large": 900}
-    values = {name: random.normal(0.1, 0.3, size) for name, size in sizes.items()}
-    collections = {
-        name: {"ours": of_queries(found.tolist()), "base": of_queries([0.0] * len(found))}
-        for name, found in values.items()
-    }
-    _, mean = summarise(collections, ["base"])
-    difference = mean["ours"].differences["base"]["nDCG@10"]
-    expected = np.mean([found.mean() for found in values.values()])
-    error = np.sqrt(sum(found.var() / len(found) for found in values.values())) / 2
-    assert difference.mean == pytest.approx(expected)
-    assert difference.low == pytest.approx(expected - 1.96 * error, abs=0.1 * error)
-    assert difference.high == pytest.approx(expected + 1.96 * error, abs=0.1 * error)
-
-
-def test_the_same_seed_draws_the_same_resamples() -> None:
-    """An interval can be had again."""
-    values = np.random.default_rng(3).random((20, 2))
-    one, other = (resampled_means(values, seed=[0], resamples=2_500) for _ in range(2))
-    np.testing.assert_array_equal(one, other)
-    assert one.shape == (2_500, 2)
-
-
-def test_systems_measured_with_other_queries_are_refused() -> None:
-    """A difference between means of different queries means nothing."""
-    systems = {"ours": of_queries([1.0, 0.0]), "base": of_queries([1.0])}
-    with pytest.raises(ValueError, match="other queries"):
-        summarise({"c": systems}, ["base"])
-
-
-def test_a_sample_is_the_same_every_time_and_judged_alike() -> None:
-    """It has the asked number of queries, and their judgements."""
-    one, other = COLLECTION.sample(2, seed=5), COLLECTION.sample(2, seed=5)
-    assert one.queries == other.queries
-    assert len(one.queries) == 2
-    assert one.relevant == {query: COLLECTION.relevant[query] for query in one.queries}
-    assert one.documents == COLLECTION.documents
-    assert COLLECTION.sample(3) is COLLECTION
 
 
 @pytest.mark.parametrize("dim", [4, 8, 16])
@@ -151,18 +75,6 @@ def test_a_whole_collection_is_ranked_as_a_reranker_ranks_each_query(
         assert rankings["tiny"][query] == [found[place.index] for place in ranked]
         assert sorted(rankings["tiny-8"][query]) == sorted(found)
     assert "4 of 4" in capsys.readouterr().out
-
-
-def test_measures_follow_their_definitions() -> None:
-    """A query that found nothing counts as 0, and grades weigh as trec_eval weighs them."""
-    pytest.importorskip("ir_measures", reason="ir-measures is in the group bench")
-    from quality import evaluate
-
-    values = evaluate(COLLECTION, {"1": ["venus", "jupiter", "mars"], "2": ["venus"]})
-    gain = (1 / np.log2(3) + 2 / np.log2(4)) / (2 / np.log2(2) + 1 / np.log2(3))
-    assert values["nDCG@10"] == pytest.approx({"1": gain, "2": 1.0, "3": 0.0})
-    assert values["MRR@10"] == pytest.approx({"1": 0.5, "2": 1.0, "3": 0.0})
-    assert values["Recall@10"] == pytest.approx({"1": 1.0, "2": 1.0, "3": 0.0})
 
 
 def test_a_checkpoint_is_used_again_and_another_model_is_measured(tmp_path: Path) -> None:

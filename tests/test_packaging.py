@@ -17,14 +17,14 @@ PACKAGE = ROOT / "src" / "laterank"
 
 LAYERS = (
     {"errors"},
-    {"checks", "forking", "rows", "runtime"},
+    {"checks", "forking", "progress", "rows", "runtime"},
     {"scoring", "model"},
     {"encoding"},
     {"cache", "ranking", "scale"},
     {"early_exit", "fusion", "long_documents"},
     {"diagnosis", "explanation", "sums"},
     {"reranker"},
-    {"adapter"},
+    {"adapter", "evaluation"},
     {"langchain", "llama_index", "cli"},
     {"__main__"},
 )

@@ -3,6 +3,7 @@
 LaterankError
 ├── InputError            (ValueError)  what was passed to a call
 │   ├── InputTypeError    (TypeError)   not the type that was expected
+│   ├── CollectionError                 a file of documents, queries, judgements or a run
 │   └── ShapeError                      arrays that do not fit together
 ├── ModelError                          a model as a whole
 │   ├── ModelNotFoundError              no such folder, repository or file
@@ -10,15 +11,18 @@ LaterankError
 │   └── ProviderError                   onnxruntime, or the execution provider asked for, is not there
 ├── EncodingError                       a model that ran and gave unusable numbers
 ├── WorkerError                         worker processes that did not do their work
-└── CacheError                          a cache that broke its contract
+├── CacheError                          a cache that broke its contract
+└── MissingPackageError   (ImportError) an extra of laterank that is not installed
 """
 
 __all__ = [
     "CacheError",
+    "CollectionError",
     "EncodingError",
     "InputError",
     "InputTypeError",
     "LaterankError",
+    "MissingPackageError",
     "ModelError",
     "ModelFormatError",
     "ModelNotFoundError",
@@ -38,6 +42,10 @@ class InputError(LaterankError, ValueError):
 
 class InputTypeError(InputError, TypeError):
     """An argument is of another type than the call expects."""
+
+
+class CollectionError(InputError):
+    """A file of documents, queries, judgements or a run is missing, or a line of it cannot be read."""
 
 
 class ShapeError(InputError):
@@ -70,3 +78,7 @@ class WorkerError(LaterankError):
 
 class CacheError(LaterankError):
     """A cache returned something that is no document of this model."""
+
+
+class MissingPackageError(LaterankError, ImportError):
+    """A package that an extra of laterank brings is not installed."""

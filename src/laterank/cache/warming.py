@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from operator import length_hint
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from laterank.cache.lookup import DocumentRows
 from laterank.checks import check_texts, is_blank
 from laterank.errors import InputError, InputTypeError
+from laterank.progress import progress_bar
 
 __all__ = ["Progress", "Warmed", "warm"]
 
@@ -99,18 +100,8 @@ def _telling(progress: Progress, total: int | None) -> Iterator[Callable[[Warmed
     if not isinstance(progress, bool):
         yield progress
         return
-    if not progress or (bar := _bar(total)) is None:
+    if not progress or (bar := progress_bar(total, what="warming", unit="doc")) is None:
         yield lambda done: None
         return
     with bar:
         yield lambda done: bar.update(done.documents - bar.n)
-
-
-def _bar(total: int | None) -> Any:
-    """Return a bar that shows itself on a terminal only, or None; huggingface_hub brings tqdm along."""
-    try:
-        from tqdm import tqdm  # type: ignore[import-untyped]  # ships no types
-    except ImportError:
-        logger.info("tqdm is not installed, so there is no bar; progress= takes a function, too")
-        return None
-    return tqdm(total=total, desc="warming", unit="doc", disable=None)

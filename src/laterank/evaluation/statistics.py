@@ -1,4 +1,4 @@
-"""Differences between systems and how sure they are: the paired bootstrap over queries."""
+"""Means of systems, their differences, and how sure both are: the paired bootstrap over queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RESAMPLES", "SEED", "Difference", "Summary", "resampled_means", "summarise"]
+from laterank.errors import InputError
+
+__all__ = ["RESAMPLES", "SEED", "Estimate", "Summary", "resampled_means", "summarise"]
 
 Floats = NDArray[np.float64]
 
@@ -16,13 +18,13 @@ RESAMPLES, SEED = 10_000, 0
 AT_ONCE = 1_000
 """Resamples drawn together, so that a thousand queries take megabytes."""
 
-QueryValues = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""System and measure to each query's value, of one collection."""
+SystemValues = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""System, measure and query to a value, of one collection."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """How much better a system is than a baseline, with the 95% interval."""
+class Estimate:
+    """A mean over queries, or a difference of two, with its 95% interval."""
 
     mean: float
     low: float
@@ -35,11 +37,11 @@ class Summary:
 
     Attributes:
         means: By measure.
-        differences: By baseline and measure.
+        differences: How much better it is, by baseline and measure.
     """
 
-    means: dict[str, float]
-    differences: dict[str, dict[str, Difference]]
+    means: dict[str, Estimate]
+    differences: dict[str, dict[str, Estimate]]
 
 
 def resampled_means(values: Floats, *, seed: Sequence[int], resamples: int = RESAMPLES) -> Floats:
@@ -64,7 +66,7 @@ def resampled_means(values: Floats, *, seed: Sequence[int], resamples: int = RES
 
 
 def summarise(
-    collections: Mapping[str, QueryValues], baselines: Sequence[str], *, resamples: int = RESAMPLES
+    collections: Mapping[str, SystemValues], baselines: Sequence[str], *, resamples: int = RESAMPLES
 ) -> tuple[dict[str, dict[str, Summary]], dict[str, Summary]]:
     """Compare every system to each baseline that was measured beside it.
 
@@ -88,14 +90,14 @@ def summarise(
     return found, _summaries(mean_points, mean_draws, baselines)
 
 
-def _columns(systems: QueryValues) -> tuple[list[tuple[str, str]], Floats]:
+def _columns(systems: SystemValues) -> tuple[list[tuple[str, str]], Floats]:
     """Lay every system's values side by side, one query a row, all in the order of the first."""
     columns = [(system, measure) for system, measures in systems.items() for measure in measures]
     queries = list(systems[columns[0][0]][columns[0][1]])
     for system, measure in columns:
         if systems[system][measure].keys() != set(queries):
-            raise ValueError(
-                f"{system} has other queries than {columns[0][0]}; delete its checkpoint and run again"
+            raise InputError(
+                f"{system} was measured with other queries than {columns[0][0]}; measure both with the same"
             )
     values = [[systems[system][measure][query] for system, measure in columns] for query in queries]
     return columns, np.array(values, dtype=np.float64)
@@ -111,7 +113,7 @@ def _summaries(
         measures = [measure for name, measure in points if name == system]
         differences = {
             base: {
-                measure: _difference(
+                measure: _estimate(
                     points[system, measure] - points[base, measure],
                     draws[system, measure] - draws[base, measure],
                 )
@@ -120,10 +122,11 @@ def _summaries(
             for base in baselines
             if base != system and all((base, measure) in points for measure in measures)
         }
-        summaries[system] = Summary({measure: points[system, measure] for measure in measures}, differences)
+        means = {measure: _estimate(points[system, measure], draws[system, measure]) for measure in measures}
+        summaries[system] = Summary(means, differences)
     return summaries
 
 
-def _difference(mean: float, draws: Floats) -> Difference:
+def _estimate(mean: float, draws: Floats) -> Estimate:
     low, high = np.percentile(draws, [2.5, 97.5])
-    return Difference(mean, float(low), float(high))
+    return Estimate(mean, float(low), float(high))
