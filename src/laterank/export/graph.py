@@ -54,11 +54,11 @@ class GraphWriter:
 
     def product(self, source: str, name: str, weight: Floats, bias: Floats | None) -> str:
         """Add ``x W^T + b``. *Shape of the weight:* ``(out, in)``, stored as ``(in, out)``"""
+        added = None if bias is None else self.constant(f"{name}.bias", bias)
         inputs = [source, self.constant(f"{name}.weight", weight.T)]
-        if bias is None:
+        if added is None:
             return self.add("MatMul", inputs, f"{name}.output")
-        product = self.add("MatMul", inputs, f"{name}.product")
-        return self.add("Add", [product, self.constant(f"{name}.bias", bias)], f"{name}.output")
+        return self.add("Add", [self.add("MatMul", inputs, f"{name}.product"), added], f"{name}.output")
 
     def norm(
         self, source: str, name: str, weight: Floats, bias: Floats | None, epsilon: float, output: str
