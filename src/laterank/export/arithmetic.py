@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from laterank.encoding.projection import ACTIVATIONS
 from laterank.errors import ModelFormatError
 
-__all__ = ["activation_function", "attend", "layer_norm", "rotate"]
+__all__ = ["activation_function", "attend", "layer_norm", "product", "rotate"]
 
 Floats = NDArray[np.float32]
 
@@ -25,6 +25,12 @@ def activation_function(name: str) -> Callable[[Floats], Floats]:
     if name.lower() not in known:
         raise ModelFormatError(f"the network has the activation {name!r}, expected one of {', '.join(known)}")
     return known[name.lower()]
+
+
+def product(rows: Floats, weight: Floats, bias: Floats | None) -> Floats:
+    """``x W^T + b``. *Shapes:* ``(tokens, in)``, ``(out, in)``, ``(out,)`` -> ``(tokens, out)``"""
+    multiplied = rows @ weight.T
+    return np.asarray(multiplied if bias is None else multiplied + bias, dtype=np.float32)
 
 
 def layer_norm(rows: Floats, weight: Floats, bias: Floats | None, epsilon: float) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from laterank.encoding.projection import Projection
-from laterank.export.arithmetic import activation_function, attend, layer_norm
+from laterank.export.arithmetic import activation_function, attend, layer_norm, product
 from laterank.export.graph import Floats, GraphWriter
 
 __all__ = ["BertNetwork"]
@@ -116,4 +116,4 @@ class BertNetwork:
         return layer_norm(rows, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.epsilon)
 
     def _product(self, rows: Floats, name: str) -> Floats:
-        return rows @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        return product(rows, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
+from uuid import uuid4
 
 from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.tokenization import ColbertTokenizer
@@ -20,6 +20,7 @@ from laterank.export.quantize import LEAST_COSINE, write_int8
 from laterank.export.sample import make_sample
 from laterank.export.saving import save_graph
 from laterank.export.source import Source, find_source
+from laterank.export.torch_network import load_torch_network
 from laterank.model.dialects import read_config
 from laterank.model.files import find_model
 
@@ -28,8 +29,8 @@ __all__ = ["ExportReport", "export_model"]
 GRAPH, INT8_GRAPH, REPORT = "onnx/model.onnx", "onnx/model_int8.onnx", "export.json"
 LEAST_PARITY = 0.99999
 MOST_BATCH_DIFFERENCE = 1e-4
-CHECKED_DOCUMENTS, CHECKED_QUERIES = 12, 4
-"""Texts that the definition in numpy encodes, too, which is slow."""
+CHECKED_SHORT, CHECKED_LONG, CHECKED_QUERIES = 5, 1, 2
+"""Texts from both ends of a sample that the definition in numpy encodes, too, which is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,8 @@ def export_model(
         token=token,
     )
     _check_target(target, source.folder, overwrite=overwrite)
-    network = read_network(source.folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    network = read_network(source.folder) or load_torch_network(source.folder, source.architecture)
+    work = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
     try:
         source.copy_to(work)
         save_graph(network.graph(source.projection), work / GRAPH)
@@ -153,7 +153,8 @@ def _checked(
     told = _settings_to_pass(work, source, network)
     files = find_model(work, quantized=False, config=replace(source.config, projected=told.get("projected")))
     encoder = ColbertEncoder(files)
-    few = Sample(sample.documents[-CHECKED_DOCUMENTS:], sample.queries[:CHECKED_QUERIES])
+    documents = (*sample.documents[:CHECKED_SHORT], *sample.documents[-CHECKED_LONG:])
+    few = Sample(documents, sample.queries[:CHECKED_QUERIES])
     encoded = few.rows(encoder)
     tokenizer = ColbertTokenizer(files.tokenizer, files.config)
     parity = least_row_cosine(encoded, reference_rows(network, source.projection, tokenizer, few))

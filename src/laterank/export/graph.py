@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from laterank.encoding.projection import Layer
 from laterank.errors import ModelFormatError
 
-__all__ = ["MICROSOFT", "OUTPUT", "Floats", "GraphWriter"]
+__all__ = ["INPUTS", "MICROSOFT", "OUTPUT", "Floats", "GraphWriter"]
 
 Floats = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from laterank.encoding.projection import Projection
-from laterank.export.arithmetic import activation_function, attend, layer_norm, rotate
+from laterank.export.arithmetic import activation_function, attend, layer_norm, product, rotate
 from laterank.export.graph import MICROSOFT, Floats, GraphWriter
 
 __all__ = ["ModernBertNetwork"]
@@ -83,8 +83,8 @@ class ModernBertNetwork:
             name = f"layers.{number}"
             source = self._normalised(states, f"{name}.attention_norm") if number else states
             query, key, value = np.split(self._product(source, f"{name}.qkv"), 3, axis=-1)
-            angles = [table[: len(ids)] for table in self._angles(self.thetas[number])]
-            query, key = (rotate(rows, *angles, self.heads) for rows in (query, key))
+            cosines, sines = (table[: len(ids)] for table in self._angles(self.thetas[number]))
+            query, key = (rotate(rows, cosines, sines, self.heads) for rows in (query, key))
             seen = np.broadcast_to(attention, near.shape)
             mixed = attend(query, key, value, self.heads, seen & near if local else seen)
             states = states + self._product(mixed, f"{name}.attention_out")
@@ -167,5 +167,4 @@ class ModernBertNetwork:
         return layer_norm(rows, weight, bias, self.epsilon)
 
     def _product(self, rows: Floats, name: str) -> Floats:
-        product, bias = rows @ self.weights[f"{name}.weight"].T, self.weights.get(f"{name}.bias")
-        return product if bias is None else product + bias
+        return product(rows, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))

@@ -81,7 +81,9 @@ def _bert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> BertNetwork:
             f'{checkpoint.folder}: "position_embedding_type" is {positions!r}, expected "absolute"'
         )
     read = checkpoint.below("embeddings.word_embeddings.weight")
-    first = 0 if config["model_type"] == "bert" else int(config["pad_token_id"]) + 1  # RoBERTa's padding offset
+    first = (
+        0 if config["model_type"] == "bert" else int(config["pad_token_id"]) + 1
+    )  # RoBERTa's padding offset
     weights = {
         "words.weight": read("embeddings.word_embeddings.weight"),
         "positions.weight": read("embeddings.position_embeddings.weight")[first:],
@@ -110,7 +112,9 @@ def _modernbert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> ModernBert
     layers = int(config["num_hidden_layers"])
     names = {"words": "embeddings.tok_embeddings", "norm": "embeddings.norm", "final_norm": "final_norm"}
     for number in range(layers):
-        parts = {ours: theirs for ours, theirs in MODERNBERT_PARTS.items() if number or ours != "attention_norm"}
+        parts = {
+            ours: theirs for ours, theirs in MODERNBERT_PARTS.items() if number or ours != "attention_norm"
+        }
         names |= {f"layers.{number}.{ours}": f"layers.{number}.{theirs}" for ours, theirs in parts.items()}
     weights = {f"{ours}.weight": read(f"{theirs}.weight") for ours, theirs in names.items()}
     weights |= {
