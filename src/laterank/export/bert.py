@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,12 @@ from laterank.encoding.projection import Projection
 from laterank.export.arithmetic import activation_function, attend, layer_norm, product
 from laterank.export.graph import Floats, GraphWriter
 
-__all__ = ["BertNetwork"]
+__all__ = ["BertNetwork", "layer_count"]
+
+
+def layer_count(names: Iterable[str]) -> int:
+    """Count the layers of which weights, or tensors of a graph, are named ``layers.N.part``."""
+    return 1 + max(int(name.split(".")[1]) for name in names if name.startswith("layers."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class BertNetwork:
     @property
     def layers(self) -> int:
         """How many layers the weights have."""
-        return sum(name.endswith(".qkv.weight") for name in self.weights)
+        return layer_count(self.weights)
 
     @property
     def hidden(self) -> int:
