@@ -127,10 +127,12 @@ def test_the_wheel_is_smaller_than_30_megabytes(wheel: Path) -> None:
 
 
 def test_the_core_needs_no_framework(wheel: Path) -> None:
-    """LangChain and LlamaIndex are extras; torch and transformers are nobody's dependency."""
+    """LangChain, LlamaIndex and onnx are extras; torch and transformers are one of their own, which no other takes in."""
     required = [line.lower() for line in metadata(wheel).get_all("Requires-Dist", [])]
-    assert not [line for line in required if line.startswith(("torch", "transformers", "onnx>", "onnx "))]
-    assert all("extra ==" in line for line in required if line.startswith(("langchain", "llama"))), required
+    optional = ("langchain", "llama", "onnx>", "onnx ", "torch", "transformers")
+    assert all("extra ==" in line for line in required if line.startswith(optional)), required
+    heavy = [line for line in required if line.startswith(("torch", "transformers"))]
+    assert all("extra == 'export-torch'" in line for line in heavy), heavy
 
 
 def test_the_installed_wheel_ranks_without_the_source_tree(installed: Path, tmp_path: Path) -> None:
