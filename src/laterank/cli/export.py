@@ -28,7 +28,9 @@ Texts: TypeAlias = Annotated[
 ]
 LeastCosine: TypeAlias = Annotated[
     float,
-    typer.Option("--least-cosine", metavar="C", help="How near INT8 rows must be to full precision, on average."),
+    typer.Option(
+        "--least-cosine", metavar="C", help="How near INT8 rows must be to full precision, on average."
+    ),
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what was made before.")]
 

@@ -36,7 +36,9 @@ def load_torch_network(folder: Path, architecture: str) -> Network:
             'transformers, which are not installed: pip install "laterank[export-torch]"'
         ) from error
     try:
-        model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+        model = AutoModel.from_pretrained(
+            folder, attn_implementation="eager", dtype=torch.float32, trust_remote_code=False
+        )
     except Exception as error:  # transformers raises whatever its parts raise
         raise ModelFormatError(f"transformers cannot load {folder} (a {architecture}): {error}") from error
     return _TorchNetwork(model.eval())
