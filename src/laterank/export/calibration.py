@@ -82,7 +82,7 @@ def _input_maxima(
             except (EncodingError, ModelFormatError) as error:
                 raise ModelFormatError(
                     f"the inputs of {', '.join(product.name for product in products[:2])} ... are not one row a token, "
-                    "which smoothing needs; export the model anew with laterank export, or quantize with smooth=False"
+                    "which smoothing needs; write the graph from the model's weights with laterank export"
                 ) from error
             np.maximum(largest, np.abs(inputs[text.attention]).max(axis=0), out=largest)
     return dict(zip(sizes, np.split(largest, ends[:-1]), strict=True))

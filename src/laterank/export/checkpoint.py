@@ -52,11 +52,7 @@ class Checkpoint:
         return self.readers[self._stored(name)]()
 
     def below(self, name: str) -> Checkpoint:
-        """Return the same tensors without the prefix before a tensor that every encoder of a kind has.
-
-        Raises:
-            ModelFormatError: If there is no such tensor.
-        """
+        """Return the same tensors without the prefix before a tensor that every encoder of a kind has."""
         found = [stored for stored in self.readers if stored == name or stored.endswith(f".{name}")]
         if not found:
             return Checkpoint(self.folder, self.readers)  # the first weight that is asked for says so
