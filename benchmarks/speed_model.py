@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from bert_graph import BertShape, Floats, Graph, add_encoder, make_model
+
+from laterank.encoding.projection import Layer, Projection
+from laterank.export.bert import BertNetwork
+from laterank.export.graph import Floats
+from laterank.export.saving import save_graph
 
 __all__ = ["build_model"]
 
-SHAPE, DIM = BertShape(), 128
+LAYERS, HIDDEN, HEADS, WORDS, POSITIONS, DIM = 6, 384, 12, 30_522, 512, 128
 
 
 def build_model(folder: Path, tokenizer: Path) -> Path:
@@ -29,7 +33,7 @@ def build_model(folder: Path, tokenizer: Path) -> Path:
     for name, content in _settings().items():
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
     partial = folder / "model.onnx.partial"
-    onnx.save(_encoder(), partial)
+    save_graph(_encoder(), partial)
     partial.rename(folder / "model.onnx")
     return folder
 
@@ -39,30 +43,36 @@ def _settings() -> dict[str, dict[str, object]]:
     special = {"pad_token": "[PAD]", "mask_token": "[MASK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     special |= {"unk_token": "[UNK]"}
     marked = {"query_prefix": "[unused0]", "document_prefix": "[unused1]"}
-    lengths = {"query_length": 32, "document_length": SHAPE.positions}
-    network = {"model_type": "bert", "pad_token_id": 0, "max_position_embeddings": SHAPE.positions}
+    lengths = {"query_length": 32, "document_length": POSITIONS}
+    network = {"model_type": "bert", "pad_token_id": 0, "max_position_embeddings": POSITIONS}
     punctuation = list("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
     return {
-        "config.json": {**network, "hidden_size": SHAPE.hidden, "num_hidden_layers": SHAPE.layers},
+        "config.json": {**network, "hidden_size": HIDDEN, "num_hidden_layers": LAYERS},
         "config_sentence_transformers.json": {**marked, **lengths, "skiplist_words": punctuation},
         "special_tokens_map.json": dict(special),
-        "tokenizer_config.json": {**special, "model_max_length": SHAPE.positions},
+        "tokenizer_config.json": {**special, "model_max_length": POSITIONS},
     }
 
 
 def _encoder() -> onnx.ModelProto:
+    """Draw normally distributed weights of a trained network's size."""
     random = np.random.default_rng(0)
 
-    def weights(name: str, shape: tuple[int, ...]) -> Floats:
-        """Draw normally distributed numbers of a trained network's size."""
-        if name.endswith("LayerNorm.weight"):
-            return np.ones(shape, dtype=np.float32)
-        scale = 0.02 if name.endswith("bias") else 0.05 if "embeddings" in name else shape[1] ** -0.5
+    def drawn(scale: float, *shape: int) -> Floats:
         return (random.standard_normal(shape) * scale).astype(np.float32)
 
-    graph = Graph(SHAPE, weights)
-    states = add_encoder(graph)
-    projection = graph.constant(weights("projection", (DIM, SHAPE.hidden)).T)
-    projected = graph.add("MatMul", states, projection)
-    size = graph.add("ReduceL2", projected, graph.integers(-1), keepdims=1)
-    return make_model(graph, graph.add("Div", projected, size, output="contextual"), DIM)
+    weights = {"words.weight": drawn(0.05, WORDS, HIDDEN), "positions.weight": drawn(0.05, POSITIONS, HIDDEN)}
+    norms = ["norm"]
+    for number in range(LAYERS):
+        name = f"layers.{number}"
+        norms += [f"{name}.attention_norm", f"{name}.output_norm"]
+        shapes = {"qkv": (3, 1), "attention_out": (1, 1), "up": (4, 1), "down": (1, 4)}
+        for part, (outputs, inputs) in shapes.items():
+            weights[f"{name}.{part}.weight"] = drawn(
+                (inputs * HIDDEN) ** -0.5, outputs * HIDDEN, inputs * HIDDEN
+            )
+            weights[f"{name}.{part}.bias"] = drawn(0.02, outputs * HIDDEN)
+    for name in norms:
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = np.ones(HIDDEN, np.float32), drawn(0.02, HIDDEN)
+    head = Layer(drawn(HIDDEN**-0.5, DIM, HIDDEN), None, "Identity", residual=False)
+    return BertNetwork(weights, HEADS).graph(Projection((head,)))

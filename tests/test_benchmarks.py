@@ -1,4 +1,4 @@
-"""What the quality benchmark computes: cut rows, checkpoints, its report, the untrained graph.
+"""What the quality benchmark computes: cut rows, checkpoints, its report.
 
 The source distribution leaves ``benchmarks/`` out, and ir-measures is in the group ``bench`` alone: where one of them is
 missing there is nothing to check.
@@ -10,22 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from conftest import GOLDEN
 
 from laterank import ColbertEncoder, Reranker
 from laterank.evaluation.collection import Collection
 from laterank.evaluation.first_stage import bm25_candidates
-from laterank.model.safetensors import read_tensor, tensor_names
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 if not BENCHMARKS.is_dir():
     pytest.skip("the benchmarks are in the repository only", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from bert_graph import BertShape, Graph, add_encoder, make_model
-from minilm import published_weights
 from quality_systems import KeptRows, LateInteraction
 
 TEXTS = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
@@ -142,43 +138,6 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     assert "| the embedded model, 64 numbers a token | 53.0 | 53.0 | 53.0 |" in tables
     assert "+10.0 (+10.0 to +10.0)" in tables
     assert "| slow | 45.0 | 45.0 | 45.0 |" in tables
-
-
-def test_the_untrained_graph_computes_what_the_exported_one_computes() -> None:
-    """The graph written by hand and torch's export of the same weights give the same states, padding included."""
-    folder = GOLDEN / "bert-pylate"
-    stored = tensor_names(folder / "model.safetensors")
-    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
-
-    def weights(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        for new, former in old.items():
-            if name not in stored:
-                name = name.replace(new, former)
-        found = published_weights(folder / "model.safetensors", name)
-        assert found.shape == shape
-        return found
-
-    graph = Graph(
-        BertShape(layers=2, hidden=32, heads=4, inner=64, words=385, positions=128, epsilon=1e-12), weights
-    )
-    model = make_model(graph, add_encoder(graph), 32).SerializeToString()
-    ids = np.random.default_rng(4).integers(5, 380, (2, 20))
-    mask = np.ones_like(ids)
-    mask[1, 12:] = 0
-    feed = {"input_ids": ids, "attention_mask": mask}
-    [ours] = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feed)
-    exported = onnxruntime.InferenceSession(
-        folder / "onnx" / "model.onnx", providers=["CPUExecutionProvider"]
-    )
-    [theirs] = exported.run(None, {**feed, "token_type_ids": np.zeros_like(ids)})
-    np.testing.assert_allclose(ours[mask == 1], theirs[mask == 1], atol=1e-5)
-
-
-def test_a_weight_is_read_as_it_is_stored() -> None:
-    """Only the positions are changed: token type 0 is added to them."""
-    checkpoint = GOLDEN / "bert-pylate" / "model.safetensors"
-    name = "embeddings.word_embeddings.weight"
-    np.testing.assert_array_equal(published_weights(checkpoint, name), read_tensor(checkpoint, name))
 
 
 def test_an_early_exit_is_simulated_as_a_reranker_does_it() -> None:

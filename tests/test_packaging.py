@@ -20,7 +20,7 @@ LAYERS = (
     {"checks", "forking", "progress", "rows", "runtime"},
     {"scoring", "model"},
     {"encoding"},
-    {"cache", "ranking", "scale"},
+    {"cache", "ranking", "scale", "export"},
     {"early_exit", "fusion", "long_documents"},
     {"diagnosis", "explanation", "sums"},
     {"reranker"},
@@ -38,6 +38,9 @@ ONLY_IN = {
     "huggingface_hub": "model/",
     "typer": "cli/",
     "rich": "cli/",
+    "onnx": "export/",
+    "torch": "export/",
+    "transformers": "export/torch_network.py",
 }
 """Each heavy dependency is known to one file or folder."""
 
@@ -128,10 +131,12 @@ def test_the_wheel_is_smaller_than_30_megabytes(wheel: Path) -> None:
 
 
 def test_the_core_needs_no_framework(wheel: Path) -> None:
-    """LangChain and LlamaIndex are extras; torch and transformers are nobody's dependency."""
+    """LangChain, LlamaIndex and onnx are extras; torch and transformers are one of their own, which no other takes in."""
     required = [line.lower() for line in metadata(wheel).get_all("Requires-Dist", [])]
-    assert not [line for line in required if line.startswith(("torch", "transformers", "onnx>", "onnx "))]
-    assert all("extra ==" in line for line in required if line.startswith(("langchain", "llama"))), required
+    optional = ("langchain", "llama", "onnx>", "onnx ", "torch", "transformers")
+    assert all("extra ==" in line for line in required if line.startswith(optional)), required
+    heavy = [line for line in required if line.startswith(("torch", "transformers"))]
+    assert all("extra == 'export-torch'" in line for line in heavy), heavy
 
 
 def test_the_installed_wheel_ranks_without_the_source_tree(installed: Path, tmp_path: Path) -> None:
@@ -209,10 +214,10 @@ def test_a_file_imports_only_from_the_layers_before_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=source_name)
 def test_each_heavy_dependency_is_known_to_one_place(path: Path) -> None:
-    """What a framework or a runtime looks like is one place's secret, and torch is no one's."""
+    """What a framework or a runtime looks like is one place's secret; torch is for exporting some checkpoints only."""
     used = {name.split(".")[0] for name in imports(path)}
     assert [name for name in used if not source_name(path).startswith(ONLY_IN.get(name, ""))] == []
-    assert used.isdisjoint({"torch", "transformers", "onnx", "sentence_transformers"})
+    assert "sentence_transformers" not in used
 
 
 def test_the_public_names_are_these() -> None:

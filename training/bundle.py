@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from graph import layer_count
 from safetensors.numpy import save
 from tokens import DOCUMENT_MARKER, QUERY_MARKER, SKIPLIST, Layout
+
+from laterank.export.bert import layer_count
 
 INT8_FILE = "model_int8.onnx"
 POSITIONS = 512

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from model import ColbertModel
 
+from laterank.export.calibration import STRENGTH, factors
+
 SMOOTHED = ("up", "down")
-STRENGTH = 0.8
 
 
 @torch.no_grad()
@@ -38,8 +39,7 @@ def smoothing_factors(
     model: ColbertModel, rows: list[list[int]], strength: float = STRENGTH
 ) -> dict[str, np.ndarray]:
     """Balance activations and weights channel by channel (SmoothQuant, arXiv 2211.10438): ``max|x|^a / max|w|^(1-a)``."""
-    factors = {}
-    for name, largest in input_maxima(model, rows).items():
-        weights = model.get_parameter(f"{name}.weight").detach().abs().amax(dim=0).numpy()
-        factors[name] = np.maximum(largest, 1e-5) ** strength / np.maximum(weights, 1e-5) ** (1 - strength)
-    return factors
+    return {
+        name: factors(largest, model.get_parameter(f"{name}.weight").detach().numpy(), strength)
+        for name, largest in input_maxima(model, rows).items()
+    }

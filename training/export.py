@@ -10,11 +10,15 @@ import numpy as np
 import torch
 from calibrate import smoothing_factors
 from encode import OnnxEncoder
-from graph import Precision, build_graph
-from model import ColbertModel
+from model import EPSILON, HEADS, ColbertModel
 from tokens import ColbertTokenizer
 
+from laterank.encoding.projection import Layer, Projection
+from laterank.export.bert import BertNetwork
+from laterank.export.quantization import quantize_graph
+
 MAX_FP32_DIFFERENCE = 1e-4
+UNUSED = range(104, 999)  # [unused99] to [unused993]: names in the vocabulary that no text ever becomes
 MIN_MEAN_COSINE = 0.995
 MAX_BYTES = 24_420_000
 
@@ -26,11 +30,14 @@ def numpy_weights(model: ColbertModel) -> dict[str, np.ndarray]:
 
 def export(model: ColbertModel, rows: list[list[int]], work: Path) -> tuple[Path, Path]:
     """Write the fp32 and the INT8 graph; ``rows`` are the token rows that calibrate the INT8 one."""
-    weights, dim = numpy_weights(model), model.head.out_features
+    weights = numpy_weights(model)
+    head = Layer(weights["head.weight"], weights["head.bias"], "Identity", residual=False)
+    full = BertNetwork(weights, HEADS, EPSILON).graph(Projection((head,)))
+    smoothing = smoothing_factors(model, rows)
+    small = quantize_graph(full, smoothing=smoothing, half_precision=True, unused_ids=UNUSED)
     paths = work / "model_fp32.onnx", work / "model_int8.onnx"
-    precisions = Precision(), Precision(int8=True, smoothing=smoothing_factors(model, rows))
-    for path, precision in zip(paths, precisions, strict=True):
-        path.write_bytes(build_graph(weights, precision, dim).SerializeToString(deterministic=True))
+    for path, graph in zip(paths, (full, small), strict=True):
+        path.write_bytes(graph.SerializeToString(deterministic=True))
     return paths
 
 

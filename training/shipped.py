@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import torch
 from bundle import INT8_FILE
-from graph import layer_count
 from model import ColbertModel
 from onnx import numpy_helper
+
+from laterank.export.bert import layer_count
 
 
 def read_weight(stored: dict[str, np.ndarray], name: str) -> np.ndarray:

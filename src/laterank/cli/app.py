@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -18,7 +17,18 @@ from laterank.errors import InputError, LaterankError
 
 __all__ = ["COMMANDS", "app", "run"]
 
-COMMANDS = ("rerank", "explain", "warm", "cache", "evaluate", "compare", "models", "doctor", "export")
+COMMANDS = (
+    "rerank",
+    "explain",
+    "warm",
+    "cache",
+    "evaluate",
+    "compare",
+    "models",
+    "doctor",
+    "export",
+    "quantize",
+)
 """In the order of the help: ``laterank.cli.NAME`` has a function ``NAME``, or a ``typer.Typer`` of that name for subcommands."""
 
 FAILED, USAGE, PIPE_CLOSED = 1, 2, 141
@@ -29,7 +39,7 @@ class CommandsOnUse(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands' names in the order of the help."""
-        return [name for name in COMMANDS if find_spec(f"laterank.cli.{name}")]
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command, or return None where there is none of this name."""

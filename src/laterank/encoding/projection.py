@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import erf
@@ -18,7 +18,7 @@ from laterank.model.dialects import read_json
 from laterank.model.files import ModelFiles
 from laterank.model.safetensors import read_tensor, tensor_names
 
-__all__ = ["Projection", "choose_projection", "load_projection"]
+__all__ = ["ACTIVATIONS", "Layer", "Projection", "choose_projection", "load_projection", "read_projection"]
 
 Floats = NDArray[np.float32]
 
@@ -90,21 +90,30 @@ class Projection:
 
 
 def load_projection(files: ModelFiles) -> Projection | None:
-    """Read the projection that lies beside the graph: Dense folders, or a Stanford checkpoint's ``linear.weight``.
+    """Read the projection that lies beside a graph.
 
     Raises:
         ModelFormatError: If a layer is broken, unknown, or does not fit the one before it.
     """
-    layers = [_read_layer(folder) for folder in files.dense]
-    if not layers and files.linear is not None and "linear.weight" in tensor_names(files.linear):
-        layers = [Layer(_matrix(files.linear, "linear.weight"), None, "Identity", residual=False)]
+    return read_projection(files.dense, files.linear)
+
+
+def read_projection(dense: Sequence[Path], linear: Path | None) -> Projection | None:
+    """Read Dense folders, in order, or a Stanford checkpoint's ``linear.weight``; None where there is neither.
+
+    Raises:
+        ModelFormatError: If a layer is broken, unknown, or does not fit the one before it.
+    """
+    layers = [_read_layer(folder) for folder in dense]
+    if not layers and linear is not None and "linear.weight" in tensor_names(linear):
+        layers = [Layer(_matrix(linear, "linear.weight"), None, "Identity", residual=False)]
     if not layers:
         return None
     for number, (one, next_one) in enumerate(pairwise(layers)):
         if next_one.weight.shape[1] != one.weight.shape[0]:
             raise ModelFormatError(
-                f"{files.dense[number + 1]} takes {next_one.weight.shape[1]} features, "
-                f"but {files.dense[number]} gives {one.weight.shape[0]}"
+                f"{dense[number + 1]} takes {next_one.weight.shape[1]} features, "
+                f"but {dense[number]} gives {one.weight.shape[0]}"
             )
     return Projection(tuple(layers))
 

@@ -21,7 +21,7 @@ from laterank.model.external_data import plain_copy_for_external_data
 from laterank.model.golden import GOLDEN_FILE
 from laterank.model.registry import KnownModel, known_model, known_models
 
-__all__ = ["BUNDLED", "BUNDLED_FOLDER", "ModelFiles", "find_model"]
+__all__ = ["BUNDLED", "BUNDLED_FOLDER", "ModelFiles", "find_model", "settings_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +235,9 @@ def choose_onnx(
         if candidate in graphs:
             return candidate
     there = (
-        f"it has {_listed(graphs)}; pass onnx_file=" if graphs else "it has no .onnx file at all; export one"
+        f"it has {_listed(graphs)}; pass onnx_file="
+        if graphs
+        else "it has no .onnx file at all; make one from its weights: laterank export MODEL FOLDER"
     )
     raise ModelFormatError(
         f"{name} has none of {', '.join(dict.fromkeys(wanted))} (quantized={quantized}); {there}"
@@ -258,22 +260,31 @@ def needed_files(names: Sequence[str], graph: str, *, known: KnownModel | None =
     Raises:
         ModelFormatError: If the tokenizer is not among them.
     """
+    settings = settings_files(names)
+    checkpoint = []
+    graph_is_projected = known is not None and known.settings.get("projected") is True
+    if (
+        not graph_is_projected
+        and "artifact.metadata" in names
+        and not any("_Dense/" in name for name in settings)
+    ):
+        checkpoint = [name for name in names if name == "model.safetensors"]  # may hold the projection
+    return [*settings, *checkpoint, graph, *external_data(names, graph)]
+
+
+def settings_files(names: Sequence[str]) -> list[str]:
+    """Return the files of a model that are neither its graph nor the network's weights, out of all that it has.
+
+    Raises:
+        ModelFormatError: If the tokenizer is not among them.
+    """
     if "tokenizer.json" not in names:
         raise ModelFormatError(
             "the model has no tokenizer.json (a vocab.txt or a SentencePiece model alone is not enough); "
             "save its fast tokenizer into the folder: AutoTokenizer.from_pretrained(...).save_pretrained(folder)"
         )
     settings = [name for name in _SETTINGS_FILES if name in names]
-    modules = [name for name in names if _is_module(name)]
-    checkpoint = []
-    graph_is_projected = known is not None and known.settings.get("projected") is True
-    if (
-        not graph_is_projected
-        and "artifact.metadata" in names
-        and not any("_Dense/" in name for name in modules)
-    ):
-        checkpoint = [name for name in names if name == "model.safetensors"]  # may hold the projection
-    return ["tokenizer.json", *settings, *modules, *checkpoint, graph, *external_data(names, graph)]
+    return ["tokenizer.json", *settings, *(name for name in names if _is_module(name))]
 
 
 def _is_module(name: str) -> bool:

@@ -1,0 +1,190 @@
+"""A full-precision graph to INT8: weights with a scale for each output column, inputs quantised at every run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from laterank.export.graph import MICROSOFT, Floats
+from laterank.export.products import Product, Table, find_products, find_tables, head_products
+
+__all__ = ["quantize_graph", "quantize_rows"]
+
+
+SMALLEST_SCALE = 1e-7
+
+
+def quantize_rows(
+    table: Floats, scale_type: type[np.float32 | np.float16] = np.float32
+) -> tuple[NDArray[np.int8], NDArray[Any]]:
+    """Round each row to INT8 with a scale of its own.
+
+    Args:
+        table: *Shape:* ``(rows, n)``
+        scale_type: What scales are kept as.
+
+    Returns:
+        The rounded rows and their scales. *Shape:* ``(rows, n)``, ``(rows, 1)``
+    """
+    scale = (np.abs(table).max(axis=1, keepdims=True) / 127 + SMALLEST_SCALE).astype(scale_type)
+    return np.clip(np.round(table / scale.astype(np.float32)), -127, 127).astype(np.int8), scale
+
+
+def quantize_graph(
+    model: onnx.ModelProto,
+    *,
+    smoothing: Mapping[str, Floats] | None = None,
+    keep: Collection[str] = (),
+    half_precision: bool = False,
+    unused_ids: range = range(0),
+) -> onnx.ModelProto:
+    """Write the INT8 graph of a full-precision one.
+
+    Products become ``DynamicQuantizeMatMul``, which scales its input over a whole run (so rows depend on what shares it:
+    the encoder gives such a graph one text a run). Embedding tables get a scale for each row. The projection stays
+    in float32: it is small and decides every row.
+
+    Args:
+        model: The graph; it is not changed.
+        smoothing: By product, what divides each input channel and multiplies the weights there (SmoothQuant,
+            arXiv 2211.10438). *Shape:* ``(inputs,)`` each
+        keep: Names of further products that stay in float32.
+        half_precision: Whether the projection and the tables' scales are stored in float16, for a smaller file.
+        unused_ids: Token ids that no text becomes; the word embeddings go without their rows.
+
+    Raises:
+        ModelFormatError: If the graph has no product with a stored float32 matrix.
+    """
+    products = find_products(model)
+    head = head_products(model, products)
+    kept = {*keep, *head}
+    writer = _Int8Writer(model, smoothing or {}, half_precision=half_precision, unused_ids=unused_ids)
+    replaced: dict[str, list[onnx.NodeProto]] = {}  # by the output of the node that goes
+    for product in products:
+        if product.name not in kept:
+            replaced[product.product] = []
+            replaced[product.output] = writer.product(product)
+        elif product.name in head and half_precision:
+            replaced[product.product] = writer.half_product(product)
+    for table in find_tables(model):
+        replaced[table.node.output[0]] = writer.table(table)
+    nodes = [new for node in model.graph.node for new in replaced.get(_first_output(node), [node])]
+    return _with(model, nodes, writer.stored)
+
+
+class _Int8Writer:
+    """Turns parts of a graph into their INT8 form, and keeps the tensors that they need."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        smoothing: Mapping[str, Floats],
+        *,
+        half_precision: bool,
+        unused_ids: range,
+    ) -> None:
+        self._smoothing = smoothing
+        self._half_precision = half_precision
+        self._unused_ids = unused_ids
+        self.stored = {tensor.name: tensor for tensor in model.graph.initializer}
+
+    def product(self, product: Product) -> list[onnx.NodeProto]:
+        """Quantise one product; its bias goes inside."""
+        source, nodes = product.source, []
+        weight = numpy_helper.to_array(self.stored[product.weight]).T
+        if product.name in self._smoothing:
+            factor = self._smoothing[product.name].astype(np.float32)
+            divisor = self._store(f"{product.name}.smooth", 1 / factor)
+            source = f"{product.name}.smoothed"
+            nodes.append(_node("Mul", [product.source, divisor], source))
+            weight = weight * factor
+        rows, scale = quantize_rows(weight)
+        self._store(product.weight, rows.T)
+        inputs = [source, product.weight, self._store(f"{product.name}.scale", scale[:, 0]), ""]
+        inputs.append(product.bias or "")
+        return [*nodes, _node("DynamicQuantizeMatMul", inputs, product.output, MICROSOFT)]
+
+    def half_product(self, product: Product) -> list[onnx.NodeProto]:
+        """Store a product's matrix in float16 and multiply in float32."""
+        matrix = numpy_helper.to_array(self.stored[product.weight])
+        self._store(product.weight, matrix.astype(np.float16))
+        cast = _as_float(product.weight)
+        return [cast, _node("MatMul", [product.source, cast.output[0]], product.product)]
+
+    def table(self, table: Table) -> list[onnx.NodeProto]:
+        """Quantise one embedding table, whose rows are picked together with their scales."""
+        operation, output, others = table.node.op_type, table.node.output[0], list(table.node.input[1:])
+        nodes: list[onnx.NodeProto] = []
+        leaves_out = bool(self._unused_ids) and operation == "Gather" and others == ["input_ids"]
+        if leaves_out:
+            nodes, others = self._used_ids(others[0])
+        if f"{table.name}_scale" not in self.stored:
+            whole = numpy_helper.to_array(self.stored[table.name])
+            rows, scale = quantize_rows(
+                np.delete(whole, self._unused_ids, axis=0) if leaves_out else whole,
+                np.float16 if self._half_precision else np.float32,
+            )
+            self._store(table.name, rows)
+            self._store(f"{table.name}_scale", scale)
+        picked, scales = f"{output}_int8", f"{output}_scale"
+        nodes += [
+            _node(operation, [table.name, *others], picked),
+            _node(operation, [f"{table.name}_scale", *others], scales),
+            _as_float(picked),
+        ]
+        if self._half_precision:
+            nodes.append(_as_float(scales))
+            scales = f"{scales}_float"
+        return [*nodes, _node("Mul", [f"{picked}_float", scales], output)]
+
+    def _used_ids(self, ids: str) -> tuple[list[onnx.NodeProto], list[str]]:
+        """Close the gap that the rows of unused ids leave: ids below stay, those above move down."""
+        last_below = self._store("last_below", np.array(self._unused_ids.start - 1))
+        gap = self._store("gap", np.array(len(self._unused_ids)))
+        nodes = [
+            _node("Min", [ids, last_below], "ids_below"),
+            _node("Sub", [ids, gap], "ids_moved"),
+            _node("Max", ["ids_below", "ids_moved"], "ids_used"),
+        ]
+        return nodes, ["ids_used"]
+
+    def _store(self, name: str, value: NDArray[Any]) -> str:
+        self.stored[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+
+def _first_output(node: onnx.NodeProto) -> str:
+    return node.output[0] if node.output else ""
+
+
+def _as_float(source: str) -> onnx.NodeProto:
+    """Read a tensor of fewer bits as float32."""
+    return _node("Cast", [source], f"{source}_float", to=TensorProto.FLOAT)
+
+
+def _node(
+    operation: str, inputs: list[str], output: str, domain: str = "", **attributes: int
+) -> onnx.NodeProto:
+    while not inputs[-1]:
+        inputs = inputs[:-1]
+    return helper.make_node(operation, inputs, [output], name=output, domain=domain, **attributes)
+
+
+def _with(
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], stored: Mapping[str, onnx.TensorProto]
+) -> onnx.ModelProto:
+    """Return a graph with the same inputs and outputs."""
+    body = helper.make_graph(
+        nodes, model.graph.name, model.graph.input, model.graph.output, list(stored.values())
+    )
+    operators = {operators.domain: operators.version for operators in model.opset_import}
+    operators.setdefault(MICROSOFT, 1)
+    imports = [helper.make_opsetid(domain, version) for domain, version in operators.items()]
+    return helper.make_model(
+        body, opset_imports=imports, ir_version=model.ir_version, producer_name="laterank"
+    )

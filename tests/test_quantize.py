@@ -1,0 +1,202 @@
+"""INT8 graphs: rounding by its definition, the search for what hurts, and what quantising refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from conftest import GOLDEN
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from onnx import helper, numpy_helper
+
+from laterank import ColbertEncoder, InputError, InputTypeError, ModelFormatError
+from laterank.encoding.projection import Layer, Projection
+from laterank.encoding.session import OnnxSession
+from laterank.export import quantize_model
+from laterank.export.bert import BertNetwork
+from laterank.export.calibration import factors
+from laterank.export.network import read_network
+from laterank.export.products import feed_forward, find_products, find_tables, head_products
+from laterank.export.quantization import quantize_graph, quantize_rows
+from laterank.export.saving import save_graph
+
+TABLES = arrays.arrays(
+    np.float32, (4, 6), elements=st.floats(-100, 100, width=32).filter(lambda x: not 0 < abs(x) < 1e-3)
+)
+
+
+def tiny_network() -> BertNetwork:
+    """Return a random BERT of two layers."""
+    network = read_network(GOLDEN / "bert-pylate")
+    assert isinstance(network, BertNetwork)
+    return network
+
+
+def tiny_graph() -> onnx.ModelProto:
+    """Return its graph with a projection."""
+    weight = np.random.default_rng(1).standard_normal((16, 32)).astype(np.float32)
+    return tiny_network().graph(Projection((Layer(weight, None, "Identity", residual=False),)))
+
+
+def rows_of(model: onnx.ModelProto, path: Path, ids: np.ndarray) -> np.ndarray:
+    """Run a graph on one text."""
+    save_graph(model, path)
+    return OnnxSession(path).run(ids[None], np.ones((1, len(ids)), dtype=bool))[0]
+
+
+@given(TABLES)
+def test_a_rounded_row_is_at_most_half_a_step_off(table: np.ndarray) -> None:
+    """A row's step is its largest magnitude over 127."""
+    rows, scale = quantize_rows(table)
+    step = np.abs(table).max(axis=1, keepdims=True) / 127
+    assert rows.dtype == np.int8
+    assert (np.abs(rows * scale - table) <= step * 0.5001 + 2e-5).all()
+
+
+@given(TABLES, arrays.arrays(np.float32, 6, elements=st.floats(0, 1000, width=32)), st.floats(0.1, 0.9))
+def test_smoothing_changes_no_product(table: np.ndarray, largest: np.ndarray, strength: float) -> None:
+    """What divides the input multiplies the weights: ``(x / s) (s W) = x W``, and no factor is 0 or infinite."""
+    smooth = factors(largest, table, strength)
+    assert np.isfinite(smooth).all()
+    assert (smooth > 0).all()
+    np.testing.assert_allclose((largest / smooth) @ (table * smooth).T, largest @ table.T, rtol=1e-3, atol=1)
+
+
+def test_products_are_found_by_what_they_do() -> None:
+    """Four a layer and the projection; the feed-forward ones are those around the wide states."""
+    model = tiny_graph()
+    products = find_products(model)
+    assert [product.name for product in products] == [
+        *(f"layers.{n}.{part}" for n in (0, 1) for part in ("qkv", "attention_out", "up", "down")),
+        "head",
+    ]
+    assert head_products(model, products) == {"head"}
+    assert feed_forward(model, products) == {f"layers.{n}.{part}" for n in (0, 1) for part in ("up", "down")}
+    assert [table.name for table in find_tables(model)] == ["words", "positions"]
+
+
+@pytest.mark.parametrize("name", ["bert-pylate", "modernbert-pylate", "xlmr-jina", "lighton"])
+def test_graphs_of_other_writers_are_quantised(name: str, copy_of: Callable[..., Path]) -> None:
+    """As torch traced them: projected or not, with bare operators in the place of fused ones."""
+    folder = copy_of(name)
+    for old in folder.rglob("*int8.onnx"):
+        old.unlink()
+    texts = [
+        f"{word} is a word of a text about the planet Mars"
+        for word in ["some", "few", "more", "than", "four"]
+    ]
+    report = quantize_model(folder, texts=texts)
+    assert report.graph.is_file()
+    exact, rounded = (ColbertEncoder.from_pretrained(folder, quantized=int8) for int8 in (False, True))
+    cosines = [
+        np.einsum("ij,ij->i", one, other)
+        for one, other in zip(exact.encode_documents(texts), rounded.encode_documents(texts), strict=True)
+    ]
+    assert np.concatenate(cosines).mean() > 0.99
+    assert report.bytes_after < report.bytes_before
+
+
+def test_what_hurts_goes_back_to_full_precision(copy_of: Callable[..., Path]) -> None:
+    """One product with an outlier in its weights spoils INT8; that one stays in float32, and the target is met."""
+    folder, network = copy_of("bert-stanford"), tiny_network()
+    weights = dict(network.weights)
+    spoilt = weights["layers.1.qkv.weight"].copy()
+    spoilt[:, 3] *= 3000  # one input channel rules every column's scale
+    weights["layers.1.qkv.weight"] = spoilt
+    weights["layers.0.output_norm.weight"] = weights["layers.0.output_norm.weight"].copy()
+    weights["layers.0.output_norm.weight"][3] /= 3000
+    weights["layers.0.output_norm.bias"] = weights["layers.0.output_norm.bias"].copy()
+    weights["layers.0.output_norm.bias"][3] = 0
+    head = Layer(
+        np.random.default_rng(1).standard_normal((16, 32)).astype(np.float32),
+        None,
+        "Identity",
+        residual=False,
+    )
+    save_graph(BertNetwork(weights, network.heads).graph(Projection((head,))), folder / "model.onnx")
+    report = quantize_model(folder, least_cosine=0.999)
+    assert "layers.1.qkv" in report.kept
+    assert len(report.kept) < 8
+    assert report.fidelity.cosine_mean >= 0.999
+    stored = {tensor.name: tensor for tensor in onnx.load(report.graph).graph.initializer}
+    assert numpy_helper.to_array(stored["layers.1.qkv.weight"]).dtype == np.float32
+    assert numpy_helper.to_array(stored["layers.0.up.weight"]).dtype == np.int8
+
+
+def test_half_precision_and_unused_ids_change_rows_by_rounding_only(tmp_path: Path) -> None:
+    """Rows of ids below and above the gap are those of the whole table."""
+    model = tiny_graph()
+    ids = np.array([4, 5, 30, 99, 140, 200, 380])
+    plain = rows_of(quantize_graph(model), tmp_path / "plain.onnx", ids)
+    small_graph = quantize_graph(model, half_precision=True, unused_ids=range(100, 140))
+    small = rows_of(small_graph, tmp_path / "small.onnx", ids)
+    assert np.einsum("ij,ij->i", plain, small).min() > 0.999
+    stored = {tensor.name: tensor for tensor in small_graph.graph.initializer}
+    assert stored["words"].dims[0] == tiny_network().weights["words.weight"].shape[0] - 40
+    assert {numpy_helper.to_array(stored[name]).dtype for name in ("head.weight", "words_scale")} == {
+        np.dtype(np.float16)
+    }
+
+
+def test_quantising_leaves_its_input_alone() -> None:
+    """The full-precision graph is the caller's."""
+    model = tiny_graph()
+    before = model.SerializeToString(deterministic=True)
+    quantize_graph(model, half_precision=True, unused_ids=range(10, 20))
+    assert model.SerializeToString(deterministic=True) == before
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_an_int8_graph_that_is_there_is_kept(copy_of: Callable[..., Path]) -> None:
+    """Unless overwriting is asked for, and then it is replaced at once."""
+    folder = copy_of("lighton")
+    before = (folder / "model_int8.onnx").read_bytes()
+    with pytest.raises(InputError, match="overwrite=True"):
+        quantize_model(folder)
+    assert (folder / "model_int8.onnx").read_bytes() == before
+    quantize_model(folder, overwrite=True)
+    assert (folder / "model_int8.onnx").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"least_cosine": 1.5}, InputError, "least_cosine"),
+        ({"texts": ["one", "two"]}, InputError, "at least 4"),
+        ({"texts": "one text"}, InputTypeError, "texts"),
+    ],
+)
+def test_arguments_that_cannot_work_are_named(
+    arguments: dict[str, object], error: type[Exception], message: str, copy_of: Callable[..., Path]
+) -> None:
+    """Before anything is written."""
+    folder = copy_of()
+    with pytest.raises(error, match=message):
+        quantize_model(folder, **arguments)  # type: ignore[arg-type]  # wrong on purpose
+    assert [path.name for path in folder.rglob("*.onnx")] == ["model.onnx"]
+
+
+def test_only_a_local_folder_is_quantised() -> None:
+    """Nothing is written into the hub's cache."""
+    with pytest.raises(InputError, match="no local folder"):
+        quantize_model("answerdotai/answerai-colbert-small-v1")
+
+
+def test_a_graph_that_is_int8_already_is_refused(copy_of: Callable[..., Path]) -> None:
+    """It has no product with full-precision weights left."""
+    folder = copy_of("bert-stanford")
+    save_graph(quantize_graph(tiny_graph(), keep=()), folder / "model.onnx")
+    model = onnx.load(folder / "model.onnx")
+    head = next(tensor for tensor in model.graph.initializer if tensor.name == "head.weight")
+    head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head).astype(np.float16), "head.weight"))
+    model.graph.node.append(helper.make_node("Identity", ["input_ids"], ["unused"]))
+    onnx.save(model, folder / "model.onnx")
+    with pytest.raises(ModelFormatError, match="full-precision graph"):
+        quantize_model(folder)
