@@ -32,6 +32,10 @@ from starts import STARTS
 from technical import build_technical
 from tokens import LAYOUT, ColbertTokenizer
 
+from laterank import ColbertEncoder
+from laterank.diagnosis.golden import record_golden
+from laterank.model.golden import GOLDEN_FILE, write_golden
+
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "src" / "laterank" / "model" / "bundled"
 DIAGRAM = ROOT / "benchmarks" / "results" / "calibration.json"
@@ -162,6 +166,8 @@ def main() -> None:
     )
     recipe = recipe_text(STARTS[options.start], made.selection, went_on=options.go_on)
     write_card(out / "bundle", facts, table, recipe, LAYOUT, tuple(DIMS), STARTS[options.start])
+    made_here = ColbertEncoder.from_pretrained(out / "bundle", threads=options.threads)
+    write_golden(out / "bundle" / GOLDEN_FILE, record_golden(made_here))
     if options.ship:
         replace_bundle(out / "bundle", SHIPPED)
         shutil.copyfile(out / "calibration_diagram.json", DIAGRAM)
