@@ -33,7 +33,7 @@ from laterank import (
 )
 from laterank.encoding.batching import Batching
 from laterank.encoding.session import OnnxSession
-from laterank.model.dialects import read_config
+from laterank.model.settings import read_config
 from laterank.runtime import usable_cpus
 
 TEXTS = [

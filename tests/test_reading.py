@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from laterank import ColbertEncoder, InputTypeError
 from laterank.encoding.reading import Origins, Token
 from laterank.encoding.tokenization import ColbertTokenizer
-from laterank.model.dialects import read_config
+from laterank.model.settings import read_config
 
 HARD = "aéİ \u0301\u0323\u200d\ufe0f\ud83d\ude00😀👩🏽🇫🇷日한각ﬁ½Σßǅ\0\t\r\n\u202e ١בلا▁Ġ"
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(HARD)), max_size=12)

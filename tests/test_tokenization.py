@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from laterank import ModelFormatError
 from laterank.encoding.tokenization import ColbertTokenizer
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import read_config
+from laterank.model.settings import read_config
 
 
 def load(name: str = "bert-pylate", **settings: object) -> ColbertTokenizer:

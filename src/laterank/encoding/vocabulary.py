@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import read_json
+from laterank.model.json_files import read_json
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

@@ -16,10 +16,12 @@ from laterank.errors import InputTypeError, ModelFormatError, ModelNotFoundError
 from laterank.model import hub
 from laterank.model.calibration import CALIBRATION_FILE
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import DIALECTS, max_positions, read_config, read_json
+from laterank.model.dialects import DIALECTS
 from laterank.model.external_data import plain_copy_for_external_data
 from laterank.model.golden import GOLDEN_FILE
+from laterank.model.json_files import read_json
 from laterank.model.registry import KnownModel, known_model, known_models
+from laterank.model.settings import max_positions, read_config
 
 __all__ = ["BUNDLED", "BUNDLED_FOLDER", "ModelFiles", "find_model", "settings_files"]
 
