@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import GOLDEN
+from support_evaluation import COLLECTION
 
 from laterank import ColbertEncoder, Reranker
-from laterank.evaluation.collection import Collection
 from laterank.evaluation.first_stage import bm25_candidates
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -25,17 +25,6 @@ sys.path.insert(0, str(BENCHMARKS))
 from quality_systems import KeptRows, LateInteraction
 
 TEXTS = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
-COLLECTION = Collection(
-    "tiny",
-    documents={
-        "mars": "Mars is called the Red Planet.",
-        "venus": "Venus is Earth's twin, a planet of heat.",
-        "jupiter": "Jupiter has a red spot.",
-        "rose": "A rose is a rose.",
-    },
-    queries={"1": "Which planet is red?", "2": "Which planet is Earth's twin?", "3": "What is a rose?"},
-    relevant={"1": {"mars": 2, "jupiter": 1}, "2": {"venus": 1}, "3": {"rose": 1}},
-)
 
 
 @pytest.mark.parametrize("dim", [4, 8, 16])

@@ -15,6 +15,7 @@ import pytest
 from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support_ranking import DOCUMENTS, QUERY, CountingEncoder, DictCache
 
 from laterank import (
     CacheError,
@@ -28,29 +29,8 @@ from laterank import (
 )
 from laterank.cache.warming import DOCUMENTS_AT_ONCE, Warmed
 
-QUERY = "Which planet is known as the Red Planet?"
-DOCUMENTS = [
-    "Venus is often called Earth's twin because of its similar size and proximity.",
-    "Mars, known for its reddish appearance, is often referred to as the Red Planet.",
-    "Jupiter, the largest planet in our solar system, has a prominent red spot.",
-    "Saturn, famous for its rings, is sometimes mistaken for the Red Planet.",
-    "",
-    "ما هو الكوكب الأحمر؟ 🚀",
-]
 TOLERANCE = {"int8": 0.01, "float16": 0.001, "float32": 2e-6}
 ENCODER = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", threads=1)
-
-
-class CountingEncoder(ColbertEncoder):
-    """Remembers what it was asked to encode."""
-
-    def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self.asked: list[str] = []
-
-    def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
-        self.asked += texts
-        return super().encode_documents(texts)
 
 
 @pytest.fixture
@@ -181,7 +161,7 @@ def test_models_share_a_file_and_keep_apart(path: Path, counting: CountingEncode
 
 def test_documents_without_a_scored_token_are_kept_too(path: Path) -> None:
     """A text that leaves no rows is no text that was never seen."""
-    planet = next(iter(ENCODER._tokenizer._tokenizer.encode("planet", add_special_tokens=False).ids))
+    planet = ENCODER._tokenizer._vocabulary.encode(["planet"], None)[0].ids[0]
     encoder = ColbertEncoder.from_pretrained(
         GOLDEN / "bert-pylate", config={"keep_only_token_ids": (planet,)}
     )
@@ -316,17 +296,6 @@ def test_on_a_terminal_the_bar_is_shown(path: Path) -> None:
 
 def test_warming_any_cache_skips_what_it_has(counting: CountingEncoder) -> None:
     """A cache that cannot tell what it has without giving it is asked for the rows."""
-
-    class DictCache(dict[bytes, np.ndarray]):
-        def get_many(self, keys: Sequence[bytes]) -> list[np.ndarray | None]:
-            return [self.get(key) for key in keys]
-
-        def put_many(self, documents: Mapping[bytes, np.ndarray]) -> None:
-            self.update(documents)
-
-        def stats(self) -> CacheStats:
-            return CacheStats(len(self), 0, None, 0, 0, 0)
-
     for cache in (DictCache(), MemoryCache()):
         reranker = Reranker(counting, cache=cache)
         assert reranker.warm(DOCUMENTS) == Warmed(6, 5, 0)

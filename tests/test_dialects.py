@@ -10,8 +10,8 @@ import pytest
 from conftest import GOLDEN, edit_json
 
 from laterank import ColbertConfig, ColbertEncoder, InputError, KnownModel, ModelFormatError, register_model
-from laterank.model.dialects import read_config
 from laterank.model.registry import known_model, known_models
+from laterank.model.settings import read_config
 
 PUNCTUATION = tuple(string.punctuation)
 SETTINGS = "config_sentence_transformers.json"

@@ -9,6 +9,7 @@ from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.schema import NodeWithScore, TextNode
+from support_ranking import CountingEncoder
 
 from laterank import ColbertEncoder, InputError, InputTypeError, MemoryCache, Reranker, SqliteCache
 from laterank.early_exit import LEAST_AT_ONCE, EarlyExit
@@ -17,18 +18,6 @@ from laterank.llama_index import ColbertRerank as ColbertNodeRerank
 
 QUERY = "Which planet is red?"
 DOCUMENTS = [f"Planet {number} of {number % 13} is {number * 7 % 11} red" for number in range(40)]
-
-
-class CountingEncoder(ColbertEncoder):
-    """Remembers what it was asked to encode."""
-
-    def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self.asked: list[str] = []
-
-    def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
-        self.asked += texts
-        return super().encode_documents(texts)
 
 
 @pytest.fixture

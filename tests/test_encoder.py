@@ -33,7 +33,7 @@ from laterank import (
 )
 from laterank.encoding.batching import Batching
 from laterank.encoding.session import OnnxSession
-from laterank.model.dialects import read_config
+from laterank.model.settings import read_config
 from laterank.runtime import usable_cpus
 
 TEXTS = [
@@ -90,7 +90,7 @@ def test_a_forked_process_ends_and_loads_its_own_model() -> None:
         "assert 'ORT_DISABLE_TELEMETRY' not in os.environ\n"
         "if (child := os.fork()) == 0:\n"
         "    reranker.load()\n"
-        "    assert reranker.encoder._session._loaded is not None\n"
+        "    assert reranker.encoder._embedder.session._loaded is not None\n"
         "    reranker.rank('red planet', ['mars', 'venus'])\n"
         "    sys.exit(0)\n"
         "print(os.waitpid(child, 0)[1])\n"
@@ -193,7 +193,7 @@ def test_a_plan_holds_every_text_once_within_its_bounds(
 def test_a_graph_that_quantises_over_the_batch_gets_one_text_a_run(copy_of: Callable[..., Path]) -> None:
     """Dynamic INT8 would let batch mates change a row by several percent."""
     encoder = ColbertEncoder.from_pretrained(GOLDEN / "lighton", onnx_file="model_int8.onnx")
-    assert list(encoder._batching.plan([5, 5, 5])) == [[0], [1], [2]]
+    assert list(encoder._embedder.batching.plan([5, 5, 5])) == [[0], [1], [2]]
     together = encoder.encode_documents(TEXTS)
     for text, rows in zip(TEXTS, together, strict=True):
         np.testing.assert_array_equal(encoder.encode_documents([text])[0], rows)
@@ -540,8 +540,8 @@ def test_what_is_no_provider_is_refused() -> None:
 
 def test_a_gpu_gets_few_large_batches_and_a_cpu_small_ones() -> None:
     """On a GPU similar lengths share a run; on a CPU only equal ones do."""
-    gpu = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers=["cuda", "cpu"])._batching
-    cpu = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate")._batching
+    gpu = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers=["cuda", "cpu"])._embedder.batching
+    cpu = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate")._embedder.batching
     assert list(gpu.plan([100, 90, 90, 20])) == [[0, 1, 2], [3]]
     assert list(cpu.plan([100, 90, 90, 20])) == [[0], [1, 2], [3]]
 

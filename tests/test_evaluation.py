@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from support_evaluation import COLLECTION
 
 from laterank import InputError, Reranker
 from laterank.errors import CollectionError, MissingPackageError
@@ -22,18 +23,6 @@ from laterank.evaluation.statistics import resampled_means, summarise
 
 SHARED = Path(__file__).parents[2] / "shared"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "quality.json"
-
-COLLECTION = Collection(
-    "tiny",
-    documents={
-        "mars": "Mars is called the Red Planet.",
-        "venus": "Venus is Earth's twin, a planet of heat.",
-        "jupiter": "Jupiter has a red spot.",
-        "rose": "A rose is a rose.",
-    },
-    queries={"1": "Which planet is red?", "2": "Which planet is Earth's twin?", "3": "What is a rose?"},
-    relevant={"1": {"mars": 2, "jupiter": 1}, "2": {"venus": 1}, "3": {"rose": 1}},
-)
 
 
 def of_queries(values: list[float]) -> dict[str, dict[str, float]]:

@@ -17,7 +17,8 @@ from laterank import (
     register_model,
 )
 from laterank.model import registry
-from laterank.model.files import choose_onnx, external_data, find_model, needed_files
+from laterank.model.files import find_model
+from laterank.model.layout import choose_onnx, external_data, needed_files
 from laterank.model.registry import known_model
 
 

@@ -34,7 +34,7 @@ ONLY_IN = {
     "langchain_core": "langchain.py",
     "llama_index": "llama_index.py",
     "onnxruntime": "runtime.py",
-    "tokenizers": "encoding/tokenization.py",
+    "tokenizers": "encoding/vocabulary.py",
     "huggingface_hub": "model/",
     "typer": "cli/",
     "rich": "cli/",

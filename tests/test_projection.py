@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from laterank import ModelFormatError
 from laterank.encoding.projection import load_projection
-from laterank.model.dialects import read_config
 from laterank.model.files import ModelFiles
 from laterank.model.safetensors import read_tensor, tensor_names
+from laterank.model.settings import read_config
 
 RNG = np.random.default_rng(0)
 STATES = RNG.standard_normal((5, 6)).astype(np.float32)

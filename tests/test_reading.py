@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from laterank import ColbertEncoder, InputTypeError
 from laterank.encoding.reading import Origins, Token
 from laterank.encoding.tokenization import ColbertTokenizer
-from laterank.model.dialects import read_config
+from laterank.model.settings import read_config
 
 HARD = "aéİ \u0301\u0323\u200d\ufe0f\ud83d\ude00😀👩🏽🇫🇷日한각ﬁ½Σßǅ\0\t\r\n\u202e ١בلا▁Ġ"
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(HARD)), max_size=12)
@@ -56,7 +56,7 @@ def test_tokens_are_those_that_the_network_reads(name: str, lowered: bool, text:
         assert len(reading.tokens) == len(ids)
         last = 0
         for token, number in zip(reading.tokens, ids, strict=True):
-            assert token.role == "marker" or token.text == model._tokenizer.id_to_token(number)
+            assert token.role == "marker" or token.text == model._vocabulary.name(number)
             assert (token.start is not None) == (token.role == "text")
             if token.start is not None:
                 assert last <= token.start <= token.end <= len(text)
@@ -69,7 +69,7 @@ def test_tokens_are_those_that_the_network_reads(name: str, lowered: bool, text:
 @given(text=TEXTS)
 def test_a_span_holds_its_token(text: str) -> None:
     """BERT's normalisation of the sliced characters contains the token, whatever it dropped or lower-cased around it."""
-    normalizer = tokenizer("bert-pylate")._tokenizer.normalizer
+    normalizer = tokenizer("bert-pylate")._vocabulary.tokenizer.normalizer
     for name, characters in spans("bert-pylate", text):
         if name != "[UNK]" and not any("\ud800" <= one <= "\udfff" for one in characters):
             assert name.removeprefix("##") in normalizer.normalize_str(characters)

@@ -13,6 +13,7 @@ import pytest
 from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support_ranking import DOCUMENTS, QUERY, CountingEncoder, DictCache
 
 from laterank import (
     CacheError,
@@ -27,16 +28,6 @@ from laterank import (
     maxsim,
 )
 from laterank.cache.warming import Warmed
-
-QUERY = "Which planet is known as the Red Planet?"
-DOCUMENTS = [
-    "Venus is often called Earth's twin because of its similar size and proximity.",
-    "Mars, known for its reddish appearance, is often referred to as the Red Planet.",
-    "Jupiter, the largest planet in our solar system, has a prominent red spot.",
-    "Saturn, famous for its rings, is sometimes mistaken for the Red Planet.",
-    "",
-    "ما هو الكوكب الأحمر؟ 🚀",
-]
 
 
 def scores_of(ranking: list[RankedDocument]) -> dict[int, float]:
@@ -77,17 +68,10 @@ def test_ties_stay_in_the_callers_order(tiny_reranker: Reranker) -> None:
 
 def test_duplicates_are_encoded_once(tiny_encoder: ColbertEncoder) -> None:
     """Ten copies of a document cost one, with the cache and without."""
-    asked: list[str] = []
-
-    class Counting(ColbertEncoder):
-        def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
-            asked.extend(texts)
-            return super().encode_documents(texts)
-
     for cache in (True, False):
-        asked.clear()
-        ranking = Reranker(Counting(tiny_encoder.files), cache=cache).rank(QUERY, ["mars"] * 10 + ["venus"])
-        assert sorted(asked) == ["mars", "venus"]
+        encoder = CountingEncoder(tiny_encoder.files)
+        ranking = Reranker(encoder, cache=cache).rank(QUERY, ["mars"] * 10 + ["venus"])
+        assert sorted(encoder.asked) == ["mars", "venus"]
         assert len(ranking) == 11
         assert len({document.score for document in ranking if document.index < 10}) == 1
 
@@ -362,24 +346,17 @@ def test_a_failing_document_loses_nothing(tiny_encoder: ColbertEncoder) -> None:
 
 def test_documents_that_several_queries_share_are_encoded_once(tiny_encoder: ColbertEncoder) -> None:
     """Without a cache, too, a passage that ten queries retrieved is encoded once."""
-    asked: list[str] = []
-
-    class Counting(ColbertEncoder):
-        def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
-            asked.extend(texts)
-            return super().encode_documents(texts)
-
-    reranker = Reranker(Counting(tiny_encoder.files), cache=False)
-    rankings = reranker.rank_many(
+    encoder = CountingEncoder(tiny_encoder.files)
+    rankings = Reranker(encoder, cache=False).rank_many(
         [QUERY, "Venus", "rings"], [["mars", "venus"], ["venus"], ["venus", "mars"]]
     )
-    assert sorted(asked) == ["mars", "venus"]
+    assert sorted(encoder.asked) == ["mars", "venus"]
     assert [len(ranking) for ranking in rankings] == [2, 1, 2]
 
 
 def test_documents_whose_tokens_are_all_unscored_rank_last(tiny_encoder: ColbertEncoder) -> None:
     """A model that keeps certain tokens only may keep none of a document; that is no crash."""
-    planet = next(iter(tiny_encoder._tokenizer._tokenizer.encode("planet", add_special_tokens=False).ids))
+    planet = tiny_encoder._tokenizer._vocabulary.encode(["planet"], None)[0].ids[0]
     encoder = ColbertEncoder.from_pretrained(
         GOLDEN / "bert-pylate", config={"keep_only_token_ids": (planet,)}
     )
@@ -446,17 +423,6 @@ def test_a_reranker_can_be_loaded_ahead(tiny_encoder: ColbertEncoder) -> None:
 
 def test_an_empty_cache_of_the_callers_is_used(tiny_encoder: ColbertEncoder) -> None:
     """A cache that counts as false while it is empty is a cache all the same."""
-
-    class DictCache(dict[bytes, np.ndarray]):
-        def get_many(self, keys: Sequence[bytes]) -> list[np.ndarray | None]:
-            return [self.get(key) for key in keys]
-
-        def put_many(self, documents: Mapping[bytes, np.ndarray]) -> None:
-            self.update(documents)
-
-        def stats(self) -> CacheStats:
-            return CacheStats(len(self), 0, None, 0, 0, 0)
-
     cache = DictCache()
     Reranker(tiny_encoder, cache=cache).rank(QUERY, DOCUMENTS)
     assert len(cache) == 5

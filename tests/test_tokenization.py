@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from laterank import ModelFormatError
 from laterank.encoding.tokenization import ColbertTokenizer
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import read_config
+from laterank.model.settings import read_config
 
 
 def load(name: str = "bert-pylate", **settings: object) -> ColbertTokenizer:
@@ -262,14 +262,14 @@ def test_an_expansion_id_that_cannot_be_is_refused(given: int) -> None:
 def test_a_huge_text_is_not_tokenised_to_its_end() -> None:
     """Of a hundred megabytes the tokenizer sees a few kilobytes."""
     tokenizer, seen = load(), []
-    real = tokenizer._tokenizer
+    real = tokenizer._vocabulary.tokenizer
 
     class Watching:
         def encode_batch_fast(self, texts: list[str], **options: bool) -> object:
             seen.extend(len(text) for text in texts)
             return real.encode_batch_fast(texts, **options)
 
-    tokenizer._tokenizer = Watching()  # type: ignore[assignment]
+    tokenizer._vocabulary.tokenizer = Watching()  # type: ignore[assignment]
     [tokens] = tokenizer.documents(["the red planet " * 1_000_000])
     assert tokens.truncated
     assert max(seen) < 10_000

@@ -33,8 +33,9 @@ from laterank.encoding.tokenization import ColbertTokenizer
 from laterank.errors import LaterankError, ModelFormatError, ModelNotFoundError
 from laterank.model import hub
 from laterank.model.calibration import CALIBRATION_FILE, read_calibrations
-from laterank.model.files import BUNDLED, BUNDLED_FOLDER, ModelFiles, choose_onnx, find_model, needed_files
+from laterank.model.files import BUNDLED, BUNDLED_FOLDER, ModelFiles, find_model
 from laterank.model.golden import GOLDEN_FILE, read_golden
+from laterank.model.layout import choose_onnx, needed_files
 from laterank.model.registry import known_model
 
 __all__ = ["Diagnosis", "diagnose"]

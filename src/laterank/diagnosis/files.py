@@ -9,7 +9,7 @@ from pathlib import Path
 
 from laterank.diagnosis.finding import Finding, failed, from_error, ok, warning
 from laterank.errors import ModelFormatError
-from laterank.model.dialects import read_json
+from laterank.model.json_files import read_json
 from laterank.model.safetensors import tensor_names
 
 __all__ = ["check_files", "check_tokenizer_leftovers"]

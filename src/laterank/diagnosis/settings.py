@@ -9,7 +9,7 @@ from laterank.diagnosis.finding import Finding, failed, from_error, ok, warning
 from laterank.encoding.tokenization import ColbertTokenizer
 from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import read_json
+from laterank.model.json_files import read_json
 
 __all__ = ["check_markers", "check_skiplist", "check_tokenizer", "token_ids"]
 

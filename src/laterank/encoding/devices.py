@@ -8,7 +8,7 @@ from laterank.checks import checked_count
 from laterank.encoding.session import Provider, full_name
 from laterank.errors import InputError
 
-__all__ = ["checked_devices", "on_device"]
+__all__ = ["checked_devices", "on_device", "providers_of_workers"]
 
 WITH_DEVICE_ID = frozenset(
     {
@@ -58,6 +58,16 @@ def on_device(providers: Sequence[Provider] | None, device: int) -> list[Provide
         if _takes_device(provider)
         else provider
         for provider in providers or ("cpu",)
+    ]
+
+
+def providers_of_workers(
+    providers: Sequence[Provider] | None, devices: Sequence[int], workers: int
+) -> list[Sequence[Provider] | None]:
+    """Return the providers of each worker: they take the devices in turn, where there are any to choose from."""
+    return [
+        on_device(providers, devices[worker % len(devices)]) if devices else providers
+        for worker in range(workers)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Text to token embeddings: batches, the network, projection, mask and normalisation."""
+"""ColbertEncoder: a model by name or by its files, and what it makes of queries and documents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.checks import check_texts, checked_count
-from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
-from laterank.encoding.devices import checked_devices, on_device
+from laterank.encoding.devices import checked_devices, on_device, providers_of_workers
+from laterank.encoding.embedder import Embedder
 from laterank.encoding.lazy import lazy
-from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.reading import Reading
-from laterank.encoding.session import OnnxSession, Provider
+from laterank.encoding.session import Provider
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
-from laterank.encoding.truncation import check_truncate_dim
 from laterank.encoding.windows import Span
-from laterank.encoding.workers import Workers
-from laterank.errors import EncodingError, InputError
+from laterank.errors import InputError
 from laterank.model.calibration import Calibration, find_calibration
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED, ModelFiles, find_model
@@ -106,12 +102,14 @@ class ColbertEncoder:
         self.workers = one_each if workers is None else checked_count(workers, "workers", least=0)
         if devices:
             providers = on_device(providers, devices[0])
-        # Single-threaded runs side by side beat one run on several threads (benchmarks/speed.py).
-        self._session = OnnxSession(files.onnx, providers=providers, threads=1, output=files.config.output)
-        self._workers = Workers(self.threads if self._session.runs_on_cpu else 1)
+        self._embedder = Embedder(
+            files,
+            truncate_dim=truncate_dim,
+            providers=providers,
+            threads=self.threads,
+            tokens_per_batch=tokens_per_batch,
+        )
         self._pool = self._make_pool() if self.workers else None
-        if truncate_dim is not None and (size := self._stated_dim) is not None:
-            check_truncate_dim(truncate_dim, size=size, files=files)
 
     @classmethod
     def from_pretrained(
@@ -190,24 +188,21 @@ class ColbertEncoder:
         """What token embeddings are truncated to; None for all numbers."""
         return self._truncate_dim
 
-    @lazy
+    @property
     def dim(self) -> int:
         """Numbers in a token embedding.
 
         Raises:
             InputError: If ``truncate_dim`` is more than the model has.
         """
-        if self._truncate_dim is None:
-            return self._full_dim
-        if self._stated_dim is None:  # no file told when this object was made
-            check_truncate_dim(self._truncate_dim, size=self._full_dim, files=self.files)
-        return self._truncate_dim
+        return self._embedder.dim
 
     @lazy
     def fingerprint(self) -> bytes:
         """A digest of everything that decides a document's rows: graph, tokenizer, projection, settings, size."""
         digest = hashlib.blake2b(self.files.digest(), digest_size=16)
-        digest.update(self._projection.digest() if self._projection else b"in the graph")
+        projection = self._embedder.projection
+        digest.update(projection.digest() if projection else b"in the graph")
         settings = {"config": self.config.to_dict(), "truncate_dim": self._truncate_dim, "format": ROW_FORMAT}
         digest.update(json.dumps(settings, sort_keys=True).encode())
         return digest.digest()
@@ -310,7 +305,7 @@ class ColbertEncoder:
             InputError: If the model ships none, or none for ``truncate_dim``.
             ModelFormatError: If its ``calibration.json`` is broken.
         """
-        path, size = self.files.calibration, self._stated_dim
+        path, size = self.files.calibration, self._embedder.stated_dim
         return find_calibration(path, name=self.name, truncate_dim=self._truncate_dim, size=size)
 
     def start_workers(self) -> None:
@@ -355,28 +350,22 @@ class ColbertEncoder:
         """Give each worker its device, in turn, and its share of the threads."""
         from laterank.encoding.pool import EncoderPool  # which few need and multiprocessing comes with
 
-        devices = self._device_ids
         options = {
             "files": self.files,
             "truncate_dim": self._truncate_dim,
             "threads": max(1, self.threads // self.workers),
             "tokens_per_batch": self._tokens_per_batch,
         }
-        each = [
-            on_device(self._providers, devices[worker % len(devices)]) if devices else self._providers
-            for worker in range(self.workers)
-        ]
+        each = providers_of_workers(self._providers, self._device_ids, self.workers)
         longest = CHARACTERS_PER_TOKEN * self.config.document_length
         return EncoderPool([{**options, "providers": providers} for providers in each], longest=longest)
-
-    # --- from texts to rows -------------------------------------------------------------------------------------------
 
     def _encode(self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]]) -> list[Rows]:
         texts, result = list(texts), []
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
             self._say_once_if_cut(tokens)
-            result += self._encode_tokens(tokens)
+            result += self._embedder.rows(tokens)
         return result
 
     def _say_once_if_cut(self, tokens: Sequence[Tokens]) -> None:
@@ -390,75 +379,6 @@ class ColbertEncoder:
                 len(cut),
             )
 
-    def _encode_tokens(self, tokens: Sequence[Tokens]) -> list[Rows]:
-        rows: list[Rows | None] = [None] * len(tokens)
-        batches = list(self._batching.plan([len(text) for text in tokens]))
-        encoded = self._workers.map(lambda batch: self._run([tokens[index] for index in batch]), batches)
-        for batch, batch_rows in zip(batches, encoded, strict=True):
-            for index, text_rows in zip(batch, batch_rows, strict=True):
-                rows[index] = text_rows
-        return [text_rows for text_rows in rows if text_rows is not None]
-
-    def _run(self, batch: Sequence[Tokens]) -> list[Rows]:
-        width = max(len(tokens) for tokens in batch)
-        ids = np.zeros((len(batch), width), dtype=np.int64)
-        attention = np.zeros((len(batch), width), dtype=bool)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = tokens.ids
-            attention[row, : len(tokens)] = tokens.attention
-        states = self._session.run(ids, attention)
-        return [self._rows(states[row, : len(tokens)], tokens) for row, tokens in enumerate(batch)]
-
-    def _rows(self, states: Rows, tokens: Tokens) -> Rows:
-        """Keep the scored tokens, project where the graph does not, truncate, and scale to unit length."""
-        scored = states if tokens.scored.all() else states[tokens.scored]
-        projection = choose_projection(self._projection, self.files, states.shape[-1])
-        rows = projection(scored) if projection else scored
-        if self._truncate_dim is not None:
-            rows = rows[:, : self.dim]
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        if not np.isfinite(lengths).all():
-            raise EncodingError(
-                f"{self.files.onnx} gave NaN or infinite numbers for a text of {len(tokens)} tokens; "
-                "the graph is broken or overflows in float16: try another onnx_file or quantized=False"
-            )
-        return np.asarray(rows / np.maximum(lengths, 1e-12)[:, None], dtype=np.float32)
-
-    # --- what is loaded once ------------------------------------------------------------------------------------------
-
     @lazy
     def _tokenizer(self) -> ColbertTokenizer:
         return ColbertTokenizer(self.files.tokenizer, self.config)
-
-    @lazy
-    def _projection(self) -> Projection | None:
-        return load_projection(self.files)
-
-    @lazy
-    def _batching(self) -> Batching:
-        """Return how texts share runs.
-
-        A graph that quantises activations over the whole batch gets one text a run: a text's rows must never depend on
-        what happens to be beside it.
-        """
-        batching = CPU_BATCHING if self._session.runs_on_cpu else GPU_BATCHING
-        if self._tokens_per_batch is not None:
-            batching = replace(batching, tokens=self._tokens_per_batch)
-        if self.files.graph_contains(b"DynamicQuantize"):
-            batching = replace(batching, texts=1)
-        return batching
-
-    @lazy
-    def _stated_dim(self) -> int | None:
-        """Numbers in a whole token embedding as the files say, without loading the network; None where none does."""
-        if self.config.embedding_size is not None:
-            return self.config.embedding_size
-        return self._projection.out_features if self._projection else None
-
-    @lazy
-    def _full_dim(self) -> int:
-        size = self._session.output_size
-        if size is None:
-            size = self._session.run(np.zeros((1, 2), dtype=np.int64), np.ones((1, 2), dtype=bool)).shape[-1]
-        projection = choose_projection(self._projection, self.files, size)
-        return projection.out_features if projection else size

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.errors import ModelFormatError
-from laterank.model.dialects import read_json
 from laterank.model.files import ModelFiles
+from laterank.model.json_files import read_json
 from laterank.model.safetensors import read_tensor, tensor_names
 
 __all__ = ["ACTIVATIONS", "Layer", "Projection", "choose_projection", "load_projection", "read_projection"]

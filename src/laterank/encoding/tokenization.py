@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laterank.encoding.reading import Origins, Reading, Token, own_tokens
+from laterank.encoding.vocabulary import Vocabulary
 from laterank.encoding.windows import Span, windows
-from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import read_json
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
 
 __all__ = ["ColbertTokenizer", "Tokens"]
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-BYTE_LEVEL_SPACE = "Ġ"
-"""How byte-level vocabularies write a space at the start of a token."""
-
-CHARACTERS_PER_TOKEN = 12
-"""A first guess, far above what text has, of how much of a huge text the tokenizer must see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +57,14 @@ class ColbertTokenizer:
             ModelFormatError: If the file is broken or lacks a marker or the mask token.
         """
         self._config = config
-        self._path = path
-        self._tokenizer = _load(path, config)
-        before, after = self._special_ids()
-        self._query_head = _with_marker(before, self._marker_id("query"))
-        self._document_head = _with_marker(before, self._marker_id("document"))
+        self._vocabulary = vocabulary = Vocabulary(path, config)
+        before, after = vocabulary.special_ids()
+        self._query_head = _with_marker(before, vocabulary.marker_id("query"))
+        self._document_head = _with_marker(before, vocabulary.marker_id("document"))
         self._tail = after
         self._start = before
-        self._expansion_id = self._find_expansion_id()
-        self._skiplist = np.array(sorted(self._find_skiplist()), dtype=np.int64)
+        self._expansion_id = vocabulary.expansion_id()
+        self._skiplist = np.array(sorted(vocabulary.skiplist()), dtype=np.int64)
 
     def queries(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise queries.
@@ -122,7 +109,7 @@ class ColbertTokenizer:
         again, into smaller ones.
         """
         origins = self._origins(text, self._config.document_prompt)
-        [encoding] = self._encodings([origins.seen], None, self._tokenizer.encode_batch)
+        [encoding] = self._vocabulary.encode_with_offsets([origins.seen], None)
         spans = [origins.span(start, end) for start, end in encoding.offsets]
         starts = list(accumulate((max(0, start) for start, end in spans if end > 0), max))
         own_room = max(1, room - (len(spans) - len(starts)))
@@ -156,7 +143,7 @@ class ColbertTokenizer:
         room = None if longest is None else longest - len(head) - len(self._tail)
         seen = [self._origins(text, prompt).seen for text in texts]
         result = []
-        for encoding in self._encodings(seen, room, self._tokenizer.encode_batch_fast):
+        for encoding in self._vocabulary.encode(seen, room):
             pieces = encoding.ids
             kept = np.array(pieces[:room], dtype=np.int64)
             result.append((np.concatenate([head, kept, self._tail]), len(kept) < len(pieces)))
@@ -166,27 +153,13 @@ class ColbertTokenizer:
         strip, lower = self._config.strip_text, self._config.do_lower_case
         return Origins(text, prompt=prompt, strip=strip, lower=lower)
 
-    def _encodings(
-        self, texts: Sequence[str], room: int | None, encode: Callable[..., list[Encoding]]
-    ) -> list[Encoding]:
-        """Return each text's tokens without special ones; of a huge text, more than ``room`` of them but not all."""
-        most = None if room is None else room * CHARACTERS_PER_TOKEN
-        heads = [_head(text, most) for text in texts]
-        encodings = encode(heads, add_special_tokens=False)
-        for index, (text, head) in enumerate(zip(texts, heads, strict=True)):
-            # more of a huge text whose tokens are few and long, until they are enough or it ends
-            while room is not None and len(head) < len(text) and len(encodings[index]) < 2 * room:
-                head = _head(text, 8 * len(head))
-                [encodings[index]] = encode([head], add_special_tokens=False)
-        return encodings
-
     def _reading(self, text: str, tokens: Tokens, side: str, head: Ids) -> Reading:
         """Find each scored token in the caller's string; the same encoding as before, this time with its offsets."""
         own = len(tokens) - tokens.expanded - len(head) - len(self._tail)
         origins = self._origins(text, getattr(self._config, f"{side}_prompt"))
         room = own if tokens.truncated else None
-        [encoding] = self._encodings([origins.seen], room, self._tokenizer.encode_batch)
-        names = [self._name(token) for token in tokens.ids]
+        [encoding] = self._vocabulary.encode_with_offsets([origins.seen], room)
+        names = [self._vocabulary.name(token) for token in tokens.ids]
         start, end = len(self._start), len(head) + own
         marker = getattr(self._config, f"{side}_prefix")
         found = list(own_tokens(names[len(head) : end], encoding.offsets[:own], origins, text))
@@ -200,9 +173,6 @@ class ColbertTokenizer:
         scored = tuple(token for token, scored in zip(everything, tokens.scored, strict=True) if scored)
         read = max((token.end or 0 for token in found), default=0) if tokens.truncated else len(text)
         return Reading(scored, tokens.truncated, len(tokens), len(text), read)
-
-    def _name(self, token: int) -> str:
-        return self._tokenizer.id_to_token(int(token)) or ""
 
     def _expanded(self, ids: Ids, *, cut: bool) -> Tokens:
         missing = max(0, self._config.query_length - len(ids)) if self._expansion_id is not None else 0
@@ -229,109 +199,6 @@ class ColbertTokenizer:
         if self._config.drop_start_token and len(self._start):
             scored[0] = False
 
-    # --- looking tokens up --------------------------------------------------------------------------------------------
-
-    def _special_ids(self) -> tuple[Ids, Ids]:
-        """Return the ids that the tokenizer puts before and after a text."""
-        encoding = self._tokenizer.encode("a")
-        ids, special = (
-            np.array(encoding.ids, dtype=np.int64),
-            np.array(encoding.special_tokens_mask, dtype=bool),
-        )
-        own = np.flatnonzero(~special)
-        if not len(own):
-            raise ModelFormatError(
-                f'{self._path} makes no token of the text "a"; save the model\'s fast tokenizer again'
-            )
-        return ids[: own[0]], ids[own[-1] + 1 :]
-
-    def _marker_id(self, side: str) -> int | None:
-        name, given = f"{side}_prefix", getattr(self._config, f"{side}_prefix_id")
-        marker = getattr(self._config, name)
-        found = self._tokenizer.token_to_id(marker) if marker else None
-        if given is not None and found is not None and found != given:
-            raise ModelFormatError(
-                f'{self._path} gives "{name}" {marker!r} the id {found}, the settings say {given}; '
-                f'pass config={{"{name}_id": {found}}} or correct the files'
-            )
-        if marker and found is None and given is None:
-            raise ModelFormatError(
-                f'{self._path} lacks the token {marker!r} that "{name}" names; '
-                f'pass config={{"{name}": "..."}} with a token that it has, or "{name}_id"'
-            )
-        if given is not None and not 0 <= given < self._tokenizer.get_vocab_size():
-            raise ModelFormatError(
-                f'"{name}_id" is {given}, but {self._path} has {self._tokenizer.get_vocab_size()} tokens'
-            )
-        return found if given is None else given
-
-    def _find_expansion_id(self) -> int | None:
-        config, size = self._config, self._tokenizer.get_vocab_size()
-        if config.query_expansion == "none":
-            return None
-        token = config.expansion_token or _mask_token(self._path.parent)
-        found: int | None = self._tokenizer.token_to_id(token) if token else None
-        given = config.expansion_token_id
-        if given is not None and (given >= size or found not in (None, given)):
-            raise ModelFormatError(
-                f'"expansion_token_id" is {given}, but {self._path} has {size} tokens and gives {token!r} the id {found}; '
-                'pass config={"expansion_token": "..."} or correct the files'
-            )
-        if found is None and given is None:
-            raise ModelFormatError(
-                f"{self._path} has no mask token{f' {token!r}' if token else ''}, which queries are expanded with; "
-                'pass config={"expansion_token": "..."} or config={"query_expansion": "none"}'
-            )
-        return found if given is None else given
-
-    def _find_skiplist(self) -> set[int]:
-        """Return the token ids of the skiplist's words, by the rule that the model was trained with."""
-        words, match = self._config.skiplist_words, self._config.skiplist_match
-        if match == "first_piece":
-            return {
-                piece
-                for word in words
-                for piece in self._tokenizer.encode(word, add_special_tokens=False).ids[:1]
-            }
-        tokens = [*words, *(f"{BYTE_LEVEL_SPACE}{word}" for word in words)] if match == "spaced" else words
-        return {found for token in tokens if (found := self._tokenizer.token_to_id(token)) is not None}
-
-
-def _load(path: Path, config: ColbertConfig) -> Tokenizer:
-    """Load a tokenizer that reads ``[MASK]`` or a marker in a user's text as text, without padding or truncation."""
-    from tokenizers import Tokenizer
-
-    raw: dict[str, Any] = read_json(path)
-    raw["padding"] = raw["truncation"] = None
-    markers = {config.query_prefix, config.document_prefix, config.expansion_token}
-    try:
-        for token in raw.get("added_tokens") or []:
-            if token["content"] in markers:
-                token["special"] = True
-        tokenizer = Tokenizer.from_str(json.dumps(raw))
-    except Exception as error:  # the library raises bare Exception
-        raise ModelFormatError(f"{path} is no tokenizer that can be loaded: {error}") from error
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def _mask_token(folder: Path) -> str | None:
-    """Return the mask token that the tokenizer's own files name, else the end token, as PyLate does for decoders."""
-    for role in ("mask_token", "eos_token"):
-        for name in ("special_tokens_map.json", "tokenizer_config.json"):
-            token = read_json(folder / name).get(role) if (folder / name).is_file() else None
-            if token:
-                return str(token.get("content")) if isinstance(token, dict) else str(token)
-    return None
-
 
 def _with_marker(before: Ids, marker: int | None) -> Ids:
     return before if marker is None else np.append(before, marker)
-
-
-def _head(text: str, most: int | None) -> str:
-    """Cut a huge text where a word ends, so that a megabyte costs no more than what the model can read."""
-    if most is None or len(text) <= most:
-        return text
-    end = max(text.rfind(" ", 0, most), text.rfind("\n", 0, most))
-    return text[:end] if end > most // 2 else text[:most]

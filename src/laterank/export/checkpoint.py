@@ -10,7 +10,7 @@ from typing import Any
 
 from laterank.errors import ModelFormatError
 from laterank.export.graph import Floats
-from laterank.model.dialects import read_json
+from laterank.model.json_files import read_json
 from laterank.model.safetensors import read_tensor, tensor_names
 
 __all__ = ["Checkpoint", "open_checkpoint"]

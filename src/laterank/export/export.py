@@ -21,8 +21,8 @@ from laterank.export.sample import make_sample
 from laterank.export.saving import save_graph
 from laterank.export.source import Source, find_source
 from laterank.export.torch_network import load_torch_network
-from laterank.model.dialects import read_config
 from laterank.model.files import find_model
+from laterank.model.settings import read_config
 
 __all__ = ["ExportReport", "export_model"]
 

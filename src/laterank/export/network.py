@@ -17,7 +17,7 @@ from laterank.export.bert import BertNetwork
 from laterank.export.checkpoint import Checkpoint, open_checkpoint
 from laterank.export.graph import Floats
 from laterank.export.modernbert import ModernBertNetwork
-from laterank.model.dialects import read_json
+from laterank.model.json_files import read_json
 
 __all__ = ["ARCHITECTURES", "Network", "read_network"]
 

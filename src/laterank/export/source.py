@@ -15,9 +15,11 @@ from laterank.errors import ModelFormatError
 from laterank.export.checkpoint import ONE_FILE, PICKLED, SHARDS, open_checkpoint
 from laterank.model import hub
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import read_config, read_json
-from laterank.model.files import dense_folders, settings_files
+from laterank.model.json_files import read_json
+from laterank.model.layout import settings_files
+from laterank.model.modules import dense_folders
 from laterank.model.registry import known_model
+from laterank.model.settings import read_config
 
 __all__ = ["Source", "find_source"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from laterank.errors import InputError, ModelFormatError
-from laterank.model.dialects import read_json
+from laterank.model.json_files import read_json
 
 __all__ = ["CALIBRATION_FILE", "FEATURES", "Calibration", "find_calibration", "read_calibrations"]
 

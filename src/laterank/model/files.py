@@ -1,4 +1,4 @@
-"""Which of a model's files are needed, and what they come to once they are on this machine."""
+"""A model found by name, and what its files come to once they are on this machine."""
 
 from __future__ import annotations
 
@@ -16,47 +16,20 @@ from laterank.errors import InputTypeError, ModelFormatError, ModelNotFoundError
 from laterank.model import hub
 from laterank.model.calibration import CALIBRATION_FILE
 from laterank.model.config import ColbertConfig
-from laterank.model.dialects import DIALECTS, max_positions, read_config, read_json
 from laterank.model.external_data import plain_copy_for_external_data
-from laterank.model.golden import GOLDEN_FILE
+from laterank.model.json_files import read_json
+from laterank.model.layout import choose_onnx, external_data, needed_files
+from laterank.model.modules import dense_folders
 from laterank.model.registry import KnownModel, known_model, known_models
+from laterank.model.settings import max_positions, read_config
 
-__all__ = ["BUNDLED", "BUNDLED_FOLDER", "ModelFiles", "find_model", "settings_files"]
+__all__ = ["BUNDLED", "BUNDLED_FOLDER", "ModelFiles", "find_model"]
 
 logger = logging.getLogger(__name__)
 
 BUNDLED = "bundled"
 """The name of the model inside the wheel."""
 BUNDLED_FOLDER = Path(__file__).parent / BUNDLED
-
-FULL_PRECISION = ("onnx/model.onnx", "model.onnx", "vespa_colbert.onnx")
-QUANTIZED = (
-    "model_int8.onnx",
-    "onnx/model_int8.onnx",
-    "model_quantized.onnx",
-    "onnx/model_quantized.onnx",
-    "onnx/model_qint8_avx512_vnni.onnx",
-    "onnx/model_qint8_avx512.onnx",
-    "onnx/model_quint8_avx2.onnx",
-    "onnx/model_qint8_arm64.onnx",
-)
-"""Looked for in this order, after what the registry says."""
-
-MOST_LISTED = 12
-
-MODULES = ("Transformer", "Dense", "Normalize", "MultiVectorMask")
-"""What sentence-transformers and PyLate put into ``modules.json`` for a late-interaction model."""
-
-_SETTINGS_FILES = (
-    *dict.fromkeys(dialect.file for dialect in DIALECTS),
-    "config.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-    CALIBRATION_FILE,
-    GOLDEN_FILE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,129 +182,6 @@ def _read_files(name: str, resolved: hub.ResolvedModel, config: ColbertConfig) -
         hidden_size=network.get("hidden_size"),
         revision=resolved.revision,
     )
-
-
-def choose_onnx(
-    names: Sequence[str],
-    *,
-    name: str,
-    known: KnownModel | None,
-    onnx_file: str | None,
-    quantized: bool | None,
-) -> str:
-    """Choose the graph among a model's files.
-
-    Raises:
-        ModelFormatError: If none fits, naming what was looked for and what is there.
-    """
-    graphs = [file for file in names if file.endswith(".onnx")]
-    if onnx_file is not None:
-        wanted: tuple[str, ...] = (onnx_file,)
-    else:
-        full = ((known.onnx_file,) if known and known.onnx_file else ()) + FULL_PRECISION
-        small = ((known.quantized_file,) if known and known.quantized_file else ()) + QUANTIZED
-        wanted = full + small if quantized is None else small if quantized else full
-    for candidate in dict.fromkeys(wanted):
-        if candidate in graphs:
-            return candidate
-    there = (
-        f"it has {_listed(graphs)}; pass onnx_file="
-        if graphs
-        else "it has no .onnx file at all; make one from its weights: laterank export MODEL FOLDER"
-    )
-    raise ModelFormatError(
-        f"{name} has none of {', '.join(dict.fromkeys(wanted))} (quantized={quantized}); {there}"
-    )
-
-
-def _listed(graphs: Sequence[str]) -> str:
-    shown, more = graphs[:MOST_LISTED], len(graphs) - MOST_LISTED
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def external_data(names: Sequence[str], graph: str) -> list[str]:
-    """Return the files in which a graph too large for one file keeps its weights (``model.onnx_data`` and the like)."""
-    return [name for name in names if name != graph and name.startswith((f"{graph}_", f"{graph}."))]
-
-
-def needed_files(names: Sequence[str], graph: str, *, known: KnownModel | None = None) -> list[str]:
-    """Return the files that loading needs, out of all that a repository has.
-
-    Raises:
-        ModelFormatError: If the tokenizer is not among them.
-    """
-    settings = settings_files(names)
-    checkpoint = []
-    graph_is_projected = known is not None and known.settings.get("projected") is True
-    if (
-        not graph_is_projected
-        and "artifact.metadata" in names
-        and not any("_Dense/" in name for name in settings)
-    ):
-        checkpoint = [name for name in names if name == "model.safetensors"]  # may hold the projection
-    return [*settings, *checkpoint, graph, *external_data(names, graph)]
-
-
-def settings_files(names: Sequence[str]) -> list[str]:
-    """Return the files of a model that are neither its graph nor the network's weights, out of all that it has.
-
-    Raises:
-        ModelFormatError: If the tokenizer is not among them.
-    """
-    if "tokenizer.json" not in names:
-        raise ModelFormatError(
-            "the model has no tokenizer.json (a vocab.txt or a SentencePiece model alone is not enough); "
-            "save its fast tokenizer into the folder: AutoTokenizer.from_pretrained(...).save_pretrained(folder)"
-        )
-    settings = [name for name in _SETTINGS_FILES if name in names]
-    return ["tokenizer.json", *settings, *(name for name in names if _is_module(name))]
-
-
-def _is_module(name: str) -> bool:
-    """Tell whether a file belongs to a numbered module of sentence-transformers, such as ``1_Dense/config.json``."""
-    return name[:1].isdigit() and name.count("/") == 1 and name.endswith((".json", ".safetensors"))
-
-
-def dense_folders(folder: Path) -> tuple[Path, ...]:
-    """Return the folders of the projection's layers, in the order in which ``modules.json`` applies them.
-
-    Raises:
-        ModelFormatError: If ``modules.json`` names a layer that is not there.
-    """
-    modules_file = folder / "modules.json"
-    if not modules_file.is_file():
-        return tuple(sorted(path.parent for path in folder.glob("*_Dense/config.json")))
-    folders = []
-    for module in _read_modules(modules_file):
-        kind = module["type"].rsplit(".", 1)[-1]
-        if kind not in MODULES:
-            raise ModelFormatError(
-                f'{modules_file} has a module "{module["type"]}", expected only {", ".join(MODULES)}; '
-                "export the model with that step inside the graph, and take the module out of the file"
-            )
-        if kind == "Dense":
-            layer = folder / module["path"]
-            if not (layer / "config.json").is_file():
-                raise ModelFormatError(
-                    f'{modules_file} names the layer "{module["path"]}", but {layer} has no config.json'
-                )
-            folders.append(layer)
-    return tuple(folders)
-
-
-def _read_modules(path: Path) -> list[dict[str, str]]:
-    modules = read_json(path, expected=list)
-    if not all(isinstance(module, dict) and _is_module_entry(module) for module in modules):
-        raise ModelFormatError(
-            f'{path} is no list of modules with "type" and "path"; download or copy it again'
-        )
-    return sorted(modules, key=lambda module: module.get("idx", 0))
-
-
-def _is_module_entry(module: Mapping[str, Any]) -> bool:
-    kind, path, position = module.get("type"), module.get("path"), module.get("idx", 0)
-    inside = isinstance(path, str) and ".." not in Path(path).parts and not Path(path).is_absolute()
-    return isinstance(kind, str) and inside and isinstance(position, int)
 
 
 _said: set[str] = set()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from laterank.errors import ModelFormatError
-from laterank.model.dialects import read_json
+from laterank.model.json_files import read_json
 
 __all__ = ["GOLDEN_FILE", "Golden", "GoldenText", "read_golden", "write_golden"]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from laterank.errors import LaterankError
 from laterank.model import hub
-from laterank.model.dialects import read_config
-from laterank.model.files import BUNDLED, BUNDLED_FOLDER, choose_onnx, needed_files
+from laterank.model.files import BUNDLED, BUNDLED_FOLDER
+from laterank.model.layout import choose_onnx, needed_files
 from laterank.model.registry import KnownModel, known_model, known_models
+from laterank.model.settings import read_config
 
 __all__ = ["ModelOnDisk", "models_on_disk"]
 
