@@ -46,7 +46,7 @@ passage is relevant.
 
 ## Measured
 nDCG@10 x 100, the hundred best of BM25 (bm25s, its defaults) reranked, documents cut at {length} tokens; all judged queries, but 500
-of squad-dev and 300 of pubmedqa (seed 0). We trained on no judged collection, and none decided anything about the model. The
+of squad-dev (seed 0). We trained on no judged collection, and none decided anything about the model. The
 published weights it starts from were trained on much public text, which may hold passages of them.
 
 {table}

@@ -17,7 +17,7 @@ from ir_measures import nDCG
 
 DEPTH = 100
 DEV_CANDIDATES = 10
-SAMPLED = {"squad-dev": 500, "pubmedqa": 300}
+SAMPLED = {"squad-dev": 500}
 JUDGED = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev")
 Run = Mapping[str, Mapping[str, float]]
 
