@@ -284,7 +284,7 @@ class Reranker:
         names = documents_names(len(queries))
         pieces = [self._long.pieces(documents_per_query[position], names[position]) for position in asked]
         encoded = self.encoder.encode_queries(texts) if asked else []
-        all_sums = self._sums.of(encoded, [piece.texts for piece in pieces], early)
+        all_sums = self._sums.of(encoded, pieces, early)
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)
         for position, query, tokens, piece, piece_sums in zip(
