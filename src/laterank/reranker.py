@@ -306,7 +306,8 @@ class Reranker:
             document: One candidate; its score is the one that ``rank`` gives it.
 
         Raises:
-            InputError: If the query is blank, or the encoder cannot tell its tokens.
+            InputError: If the query is blank, the encoder cannot tell its tokens, or the document is too long and
+                ``long_documents`` is ``"error"``.
             InputTypeError: If either is no string.
         """
         check_query(query, "query")
