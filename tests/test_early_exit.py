@@ -198,3 +198,81 @@ def test_patience_needs_to_know_how_many_are_wanted(tiny_reranker: Reranker) -> 
     """Without top_n no document stays out."""
     with pytest.raises(InputError, match="patience is 5 and top_n is None"):
         tiny_reranker.rank(QUERY, DOCUMENTS, patience=5)
+
+
+# --- with windows ---------------------------------------------------------------------------------------------------
+
+LONG = " ".join(f"Moon {number} is far away, and its {number % 7} seas are cold." for number in range(40))
+
+
+def test_limits_count_documents_that_are_read_in_windows_once(encoder: CountingEncoder) -> None:
+    """Each is read whole or not at all, so that a budget means as many documents whatever their lengths."""
+    documents = [LONG, *DOCUMENTS[:6], f"{LONG} The end."]
+    alone = Reranker(encoder, cache=False, long_documents="windows").rank(QUERY, documents[:4])
+    assert encoder.asked[:1] != [LONG]
+    encoder.asked.clear()
+    ranking = Reranker(encoder, cache=False, long_documents="windows").rank(QUERY, documents, budget=4)
+    assert ranking[:4] == alone
+    assert [(place.index, place.scored, place.window) for place in ranking[4:]] == [
+        (index, False, None) for index in (4, 5, 6, 7)
+    ]
+
+
+def test_windows_of_one_document_do_not_stay_out_of_the_best(encoder: CountingEncoder) -> None:
+    """Patience counts documents, and one document takes one place however good its windows are."""
+    exact = Reranker(encoder, cache=False, long_documents="windows")
+    documents = [*DOCUMENTS[:3], LONG, *DOCUMENTS[3:9]]
+    whole = [documents[place.index] for place in exact.rank(QUERY, documents)]
+    shortest_patience = exact.rank(QUERY, whole, top_n=4, patience=2)
+    assert shortest_patience == exact.rank(QUERY, whole, top_n=4)
+    encoder.asked.clear()
+    last = exact.rank(QUERY, [LONG, *whole], top_n=1, patience=3)
+    assert last == exact.rank(QUERY, [LONG, *whole[:6]], top_n=1)
+
+
+def test_a_document_of_which_some_windows_are_cached_counts_as_unread(encoder: CountingEncoder) -> None:
+    """Its score would be another one with the rest; it is free once all of them are there."""
+    reranker = Reranker(encoder, long_documents="windows")
+    exact = reranker.rank(QUERY, [LONG])
+    windows = [LONG[start:end] for [found] in [encoder.document_windows([LONG])] for start, end in found]
+    partly = Reranker(encoder, long_documents="windows")
+    partly.warm(windows[:2])
+    encoder.asked.clear()
+    first, last = partly.rank(QUERY, [DOCUMENTS[0], LONG], budget=1)
+    assert (first.index, first.scored, last.index, last.scored) == (0, True, 1, False)
+    partly.warm([LONG])
+    found = {place.index: place for place in partly.rank(QUERY, [DOCUMENTS[1], LONG], budget=1)}
+    assert (found[1].score, found[1].window) == (exact[0].score, exact[0].window)
+    assert found[0].scored
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16", "float32"])
+@pytest.mark.parametrize("policy", ["truncate", "windows"])
+def test_what_is_scored_has_the_score_of_a_whole_ranking(
+    encoder: CountingEncoder, tmp_path: Path, storage: str, policy: str
+) -> None:
+    """Under limits, from any storage, cold, warm and after a restart; an explanation says the same."""
+    path, documents = tmp_path / "rows.sqlite", [*DOCUMENTS[:9], LONG, "", *DOCUMENTS[9:20]]
+
+    def reranker() -> Reranker:
+        return Reranker(encoder, cache=SqliteCache(path, storage=storage), long_documents=policy)  # type: ignore[arg-type]
+
+    limited = reranker().rank(QUERY, documents, top_n=20, budget=12, patience=9)
+    cold, warm = (shared := reranker()).rank(QUERY, documents), shared.rank(QUERY, documents)
+    restarted = reranker()
+    assert restarted.rank(QUERY, documents) == warm == cold
+    scores = {place.index: (place.score, place.window, place.truncated) for place in cold}
+    for place in limited:
+        if place.scored:
+            assert (place.score, place.window, place.truncated) == scores[place.index]
+            assert restarted.explain(QUERY, documents[place.index]).score == place.score
+    assert not all(place.scored for place in limited)
+
+
+def test_what_was_not_read_is_not_said_to_be_cut(encoder: CountingEncoder) -> None:
+    """Nor is it tokenised to find out, which a limit is there to save."""
+    ranking = Reranker(encoder, cache=False).rank(QUERY, [DOCUMENTS[0], LONG], budget=1)
+    assert [(place.index, place.scored, place.truncated) for place in ranking] == [
+        (0, True, False),
+        (1, False, False),
+    ]

@@ -221,3 +221,9 @@ def test_lists_of_scores_are_named_by_their_query() -> None:
         RERANKER.rank_many([QUERY, QUERY], lists, fusion="rrf", first_stage_scores=[[1]])
     with pytest.raises(InputTypeError, match=r"first_stage_scores\[1\]\[0\] is None"):
         RERANKER.rank_many([QUERY, QUERY], lists, fusion="rrf", first_stage_scores=[[1], [None, 2]])  # type: ignore[list-item]
+
+
+def test_scores_of_many_queries_come_in_lists(tiny_reranker: Reranker) -> None:
+    """One number for all of them is refused by name."""
+    with pytest.raises(InputError, match="first_stage_scores is float, expected one list of numbers"):
+        tiny_reranker.rank_many(["mars"], [["red"]], fusion="rrf", first_stage_scores=0.5)  # type: ignore[arg-type]

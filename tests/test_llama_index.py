@@ -505,6 +505,17 @@ def test_a_call_that_ranks_nothing_emits_nothing(given: list[Any], query: QueryB
     assert events == log.starts == log.ends == []
 
 
+@pytest.mark.parametrize(
+    "options", [{"fusion": "rrf", "budget": 3}, {"fusion": "weighted"}], ids=["clash", "no scores"]
+)
+def test_options_that_cannot_work_emit_nothing(options: dict[str, Any]) -> None:
+    """They clash, or the nodes lack what they need: known before the start event."""
+    unscored = [NodeWithScore(node=node.node) for node in nodes()]
+    with logged_events() as events, pytest.raises(InputError):
+        tiny(**options).postprocess_nodes(unscored, QueryBundle(QUESTION))
+    assert events == []
+
+
 def test_a_model_that_cannot_be_loaded_emits_nothing() -> None:
     """A missing provider shows before the start event, too."""
     postprocessor = ColbertRerank(model=TINY_MODEL, providers=["NoSuchExecutionProvider"])

@@ -26,6 +26,7 @@ FIRST = {"venus": 0.9, "long": 0.6, "mars": 0.5, "rings": 0.1}
 POLICIES = {
     policy: Reranker.from_pretrained(TINY_MODEL, long_documents=policy) for policy in ("truncate", "windows")
 }  # type: ignore[arg-type]
+POLICIES["uncached"] = Reranker(POLICIES["truncate"].encoder, cache=False)
 
 
 def documents() -> list[Document]:
@@ -115,7 +116,12 @@ def test_an_older_place_is_forgotten() -> None:
         ranked, query_str=QUERY
     ):
         assert "relevance_truncated" not in node.node.metadata
-        assert "fused_score" not in node.node.metadata
+        assert node.node.metadata.keys().isdisjoint({"fused_score", "relevance_score"})
+    [own] = LlamaIndexRerank(reranker=POLICIES["truncate"]).postprocess_nodes(
+        [NodeWithScore(node=TextNode(text="Mars", metadata={"relevance_score": "of another tool"}))],
+        query_str=QUERY,
+    )
+    assert own.node.metadata == {"relevance_score": "of another tool"}
 
 
 def test_the_policy_is_an_option_of_both_adapters() -> None:
@@ -133,6 +139,26 @@ def test_the_policy_is_an_option_of_both_adapters() -> None:
             made.long_documents = "error"
     with pytest.raises(InputError, match=r"documents\[1\] has"):
         LangChainRerank(model=TINY_MODEL, long_documents="error").compress_documents(documents(), QUERY)
+
+
+# --- early exit -----------------------------------------------------------------------------------------------------
+
+
+def test_a_document_that_was_not_read_says_so() -> None:
+    """Its score alone could be that of a blank one; reranking again forgets it."""
+    said = {
+        name: metadata.get("relevance_scored") for name, metadata in langchain("uncached", budget=2).items()
+    }
+    assert said == {"venus": None, "long": None, "mars": False, "rings": False}
+    ranked = llama_index("uncached", budget=2)
+    said = {name: node.node.metadata.get("relevance_scored") for name, node in ranked.items()}
+    assert said == {"venus": None, "long": None, "mars": False, "rings": False}
+    assert ranked["mars"].score == -1.0
+    assert ranked["mars"].node.get_content(metadata_mode=MetadataMode.EMBED) == TEXTS["mars"]
+    again = LlamaIndexRerank(reranker=POLICIES["truncate"], top_n=None).postprocess_nodes(
+        list(ranked.values()), query_str=QUERY
+    )
+    assert all("relevance_scored" not in node.node.metadata for node in again)
 
 
 # --- fusion ---------------------------------------------------------------------------------------------------------

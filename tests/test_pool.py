@@ -115,6 +115,17 @@ def test_workers_change_no_row_and_no_order(shared: ColbertEncoder, texts: list[
     assert_same(shared.encode_documents(texts), alone.encode_documents(texts))
 
 
+def test_texts_may_be_of_a_class_that_a_process_cannot_import(
+    shared: ColbertEncoder, expected: list[np.ndarray]
+) -> None:
+    """As those of templates and notebooks are."""
+
+    class Markup(str):
+        __slots__ = ()
+
+    assert_same(shared.encode_documents([Markup(text) for text in TEXTS]), expected)
+
+
 def test_workers_change_no_ranking() -> None:
     """The embedded model gives the same documents and the same scores, with any number of workers."""
     expected = Reranker.from_pretrained(workers=0).rank(QUERY, TEXTS)

@@ -47,12 +47,14 @@ _LOADING_OPTIONS = (
 )
 
 
-_OURS = ("fused_score", "relevance_truncated", "relevance_window")
+_OURS = ("fused_score", "relevance_scored", "relevance_truncated", "relevance_window")
 
 
 def place_metadata(place: RankedDocument, first_score: Any) -> dict[str, Any]:
     """Return what a document's metadata say of its place beside the score: how it was read, and where it was before."""
     found: dict[str, Any] = {}
+    if not place.scored:
+        found["relevance_scored"] = False
     if place.truncated:
         found["relevance_truncated"] = True
     if place.window is not None:
@@ -66,7 +68,9 @@ def place_metadata(place: RankedDocument, first_score: Any) -> dict[str, Any]:
 
 def without_places(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return metadata without what an earlier reranking said of its own ranking."""
-    return {key: value for key, value in metadata.items() if key not in _OURS}
+    # A fusion of ours put the score there; without one it may be anybody's.
+    gone = {*_OURS, "relevance_score"} if "fused_score" in metadata else _OURS
+    return {key: value for key, value in metadata.items() if key not in gone}
 
 
 class RerankOptions(BaseModel):
@@ -157,12 +161,7 @@ class RerankOptions(BaseModel):
             top_n: How many to return; None for all.
             where: Where the scores were looked for, for an error.
         """
-        weighted = self.fusion == "weighted"
-        if weighted and None in first_scores:
-            raise InputError(
-                f'fusion="weighted" mixes scores, but number {list(first_scores).index(None)} has none {where}; '
-                'fusion="rrf" needs the order alone'
-            )
+        self._check_first_scores(first_scores, where)
         return self.reranker.rank(
             query,
             texts,
@@ -170,10 +169,18 @@ class RerankOptions(BaseModel):
             score_threshold=self.score_threshold,
             fusion=self.fusion,
             fusion_weight=self.fusion_weight,
-            first_stage_scores=first_scores if weighted else None,
+            first_stage_scores=first_scores if self.fusion == "weighted" else None,
             budget=self.budget,
             patience=self.patience,
         )
+
+    def _check_first_scores(self, scores: Sequence[Any], where: str) -> None:
+        """Refuse what has no score where a weighted fusion needs one."""
+        if self.fusion == "weighted" and None in scores:
+            raise InputError(
+                f'fusion="weighted" mixes scores, but number {list(scores).index(None)} has none {where}; '
+                'fusion="rrf" needs the order alone'
+            )
 
     def _warm(
         self, documents: Iterable[T], text_of: Callable[[T, int], str], *, progress: Progress

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from laterank.errors import InputError
 __all__ = ["EarlyExit"]
 
 Sums = NDArray[np.float32]
+D = TypeVar("D", bound=Hashable)
 
 LEAST_AT_ONCE = 4
 """Fewer documents at a time would leave threads without work; patience may end a few documents late for it."""
@@ -57,29 +59,30 @@ class EarlyExit:
         return self.budget is not None or self.patience is not None
 
     def score(
-        self, texts: Sequence[str], free: Collection[str], score: Callable[[Sequence[str]], Sums]
-    ) -> dict[str, float]:
+        self, documents: Sequence[D], free: Collection[D], score: Callable[[Sequence[D]], Sums]
+    ) -> dict[D, float]:
         """Score documents from the front until a rule says stop.
 
         Args:
-            texts: Distinct, the most promising first.
+            documents: Distinct, the most promising first.
             free: Those that need not be encoded.
             score: Returns raw MaxSim of some of them. *Shape:* ``(documents,)``
 
         Returns:
             The raw MaxSim of every document that was scored.
         """
-        known = [text for text in texts if text in free]
+        known = [document for document in documents if document in free]
         found = dict(zip(known, score(known).tolist(), strict=True)) if known else {}
-        waiting = [text for text in texts if text not in free][: self.budget]
+        waiting = [document for document in documents if document not in free][: self.budget]
         best, passed_over = sorted(found.values(), reverse=True)[: self.top_n], 0
         while waiting and (self.patience is None or passed_over < self.patience):
             piece = waiting[: self._next_stop(len(best), passed_over)]
             waiting = waiting[len(piece) :]
-            for text, reached in zip(piece, score(piece).tolist(), strict=True):
-                found[text] = reached
+            for document, reached in zip(piece, score(piece).tolist(), strict=True):
+                found[document] = reached
                 entered = self.top_n is None or len(best) < self.top_n or reached > best[-1]
-                passed_over = 0 if entered else passed_over + 1
+                ended = self.patience is not None and passed_over >= self.patience
+                passed_over = 0 if entered and not ended else passed_over + 1
                 if entered:
                     best = sorted([*best, reached], reverse=True)[: self.top_n]
         return found

@@ -115,6 +115,10 @@ def checked_scores(
         return [None] * queries
     if fusion is None:
         raise InputError(f'{name} is given without a fusion: pass fusion="rrf" or fusion="weighted"')
+    if not isinstance(scores_per_query, (Sequence, np.ndarray)):
+        raise InputTypeError(
+            f"{name} is {type(scores_per_query).__name__}, expected one list of numbers for each query"
+        )
     if len(scores_per_query) != queries:
         raise InputError(f"{name} has {len(scores_per_query)} lists for {queries} queries")
     names = [name] if queries == 1 else [f"{name}[{position}]" for position in range(queries)]

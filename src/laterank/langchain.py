@@ -32,8 +32,8 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
     """Rerank retrieved documents with a late-interaction (ColBERT) model.
 
     Documents come back as copies, best first, with ``metadata["relevance_score"]``, and with
-    ``metadata["relevance_truncated"]`` or ``["relevance_window"]`` where they are longer than the model reads. With a
-    ``fusion`` the order is that of ``metadata["fused_score"]``, beside ``["retrieval_rank"]``. The model is found when
+    ``metadata["relevance_truncated"]`` or ``["relevance_window"]`` where they are longer than the model reads; one that an
+    early exit left unread has ``["relevance_scored"]`` False. With a ``fusion`` the order is that of ``metadata["fused_score"]``, beside ``["retrieval_rank"]``. The model is found when
     the object is built, loaded at the first call and shared by copies. ``reranker`` takes a `laterank.Reranker`
     in place of the options that load one: to share a model, or to load one in ways that have no field here.
     ``model_dump`` leaves it out.

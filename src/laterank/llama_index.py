@@ -31,8 +31,8 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
     """Rerank retrieved nodes with a late-interaction (ColBERT) model.
 
     Nodes come back in new ``NodeWithScore`` objects, best first; nodes without text come last. One that is longer than the
-    model reads is copied, with ``metadata["relevance_truncated"]`` or ``["relevance_window"]``. With a ``fusion`` the score is
-    the mixed one, and ``metadata["relevance_score"]``, ``["retrieval_rank"]`` and ``["retrieval_score"]`` say what was. The model is
+    model reads is copied, with ``metadata["relevance_truncated"]`` or ``["relevance_window"]``; so is one that an early exit left unread, with
+    ``["relevance_scored"]`` False. With a ``fusion`` the score is the mixed one, and ``metadata["relevance_score"]``, ``["retrieval_rank"]`` and ``["retrieval_score"]`` say what was. The model is
     found when the object is built, loaded at the first call and shared by copies. ``reranker`` takes a
     `laterank.Reranker` in place of the options that load one: to share a model, or to load one in ways that
     have no field here. A pickle holds it, ``to_dict`` cannot.
@@ -122,10 +122,11 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
                     f"nodes[{position}] is a {type(node).__name__}, expected a NodeWithScore: NodeWithScore(node=...)"
                 )
         texts = [self._text(node, position) for position, node in enumerate(nodes)]
+        first_scores, where = [node.score for node in nodes], "(node.score)"
         query, top_n = query_bundle.query_str, self.top_n or len(nodes)
-        self.reranker.rank(
-            query, []
-        )  # a bad query or model raises here: no start event stays without its end
+        # A bad query, option or model raises here: no start event stays without its end.
+        self._check_first_scores(first_scores, where)
+        self._rank(query, [], [], top_n=top_n, where=where)
         self.reranker.load()
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
@@ -137,8 +138,7 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             _dispatcher.event(
                 ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self.model)
             )
-            first_scores = [node.score for node in nodes]
-            ranked = self._rank(query, texts, first_scores, top_n=top_n, where="(node.score)")
+            ranked = self._rank(query, texts, first_scores, top_n=top_n, where=where)
             reranked = [self._placed(nodes[place.index], place) for place in ranked]
             _dispatcher.event(ReRankEndEvent(nodes=reranked))
             event.on_end(payload={EventPayload.NODES: reranked})

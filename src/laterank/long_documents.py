@@ -48,9 +48,19 @@ class Pieces:
     texts: Sequence[str]
     spans: Sequence[Sequence[Span]] | None = None
 
+    @property
+    def of_documents(self) -> list[Sequence[str]]:
+        """What is scored of each document: itself, or all of its windows."""
+        if self.spans is None:
+            return [(text,) for text in self.texts]
+        starts = self._starts().tolist()
+        return [
+            self.texts[start : start + len(spans)] for start, spans in zip(starts, self.spans, strict=True)
+        ]
+
     def best(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return each document's best sum, given its pieces'; NaN only if none was read. *Shape:* ``(pieces,)`` to ``(documents,)``"""
-        return sums if self.spans is None else np.fmax.reduceat(sums, self._starts())
+        """Return each document's best sum, given its pieces'. *Shape:* ``(pieces,)`` to ``(documents,)``"""
+        return sums if self.spans is None else np.maximum.reduceat(sums, self._starts())
 
     def marked(self, ranking: Sequence[RankedDocument], sums: NDArray[np.float32]) -> list[RankedDocument]:
         """Add the best window to what was ranked of documents that have more than one. *Shape:* ``(pieces,)``"""
@@ -61,7 +71,7 @@ class Pieces:
         for place in ranking:
             spans, start = self.spans[place.index], starts[place.index]
             if len(spans) > 1 and place.scored:
-                window = spans[int(np.nanargmax(sums[start : start + len(spans)]))]
+                window = spans[int(np.argmax(sums[start : start + len(spans)]))]
                 place = replace(place, window=window)
             found.append(place)
         return found
@@ -141,14 +151,13 @@ class LongDocuments:
         return self._windows.of(documents, find)
 
     def marked(self, ranking: Sequence[RankedDocument], documents: Sequence[str]) -> list[RankedDocument]:
-        """Say of each ranked document whether its end was cut off."""
+        """Say of each document that was scored whether its end was cut off."""
         if self.kind != "truncate" or self._encoder is None:
             return list(ranking)
-        cut = self._long.of([documents[place.index] for place in ranking], self._encoder.truncates)
-        return [
-            replace(place, truncated=True) if long else place
-            for place, long in zip(ranking, cut, strict=True)
-        ]
+        read = [place.index for place in ranking if place.scored]
+        cut = self._long.of([documents[index] for index in read], self._encoder.truncates)
+        long = {index for index, is_cut in zip(read, cut, strict=True) if is_cut}
+        return [replace(place, truncated=True) if place.index in long else place for place in ranking]
 
     def __reduce__(self) -> Any:
         return LongDocuments, (self.kind, self._encoder, self.overlap)  # what was remembered stays behind

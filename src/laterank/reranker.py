@@ -284,7 +284,7 @@ class Reranker:
         names = documents_names(len(queries))
         pieces = [self._long.pieces(documents_per_query[position], names[position]) for position in asked]
         encoded = self.encoder.encode_queries(texts) if asked else []
-        all_sums = self._sums.of(encoded, [piece.texts for piece in pieces], early)
+        all_sums = self._sums.of(encoded, pieces, early)
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)
         for position, query, tokens, piece, piece_sums in zip(
@@ -306,7 +306,8 @@ class Reranker:
             document: One candidate; its score is the one that ``rank`` gives it.
 
         Raises:
-            InputError: If the query is blank, or the encoder cannot tell its tokens.
+            InputError: If the query is blank, the encoder cannot tell its tokens, or the document is too long and
+                ``long_documents`` is ``"error"``.
             InputTypeError: If either is no string.
         """
         check_query(query, "query")

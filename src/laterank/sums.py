@@ -13,6 +13,7 @@ from laterank.checks import is_blank
 from laterank.early_exit import EarlyExit
 from laterank.encoding.protocol import Encoder
 from laterank.errors import CacheError
+from laterank.long_documents import Pieces
 from laterank.rows import StoredRows
 from laterank.scoring import maxsim
 
@@ -39,26 +40,26 @@ class DocumentSums:
     def of(
         self,
         queries: Sequence[Floats],
-        documents_per_query: Sequence[Sequence[str]],
+        pieces_per_query: Sequence[Pieces],
         early: EarlyExit,
     ) -> list[Floats]:
         """Return raw MaxSim.
 
         Args:
             queries: Each query's rows. *Shape:* ``(query_rows, dim)``
-            documents_per_query: Each query's texts.
-            early: When to stop encoding; what is left then is NaN.
+            pieces_per_query: Each query's documents, or their windows.
+            early: When to stop encoding documents; what is left then is NaN, for all windows of a document.
 
         Returns:
-            Minus infinity for a text without anything to score. *Shape:* ``(documents,)`` for each query
+            Minus infinity for a text without anything to score. *Shape:* ``(pieces,)`` for each query
 
         Raises:
             CacheError: If the cache gives broken rows.
         """
         if not early.on:
-            return self._all(queries, documents_per_query)
-        pairs = zip(queries, documents_per_query, strict=True)
-        return [self._promising(query, documents, early) for query, documents in pairs]
+            return self._all(queries, [pieces.texts for pieces in pieces_per_query])
+        pairs = zip(queries, pieces_per_query, strict=True)
+        return [self._promising(query, pieces.of_documents, early) for query, pieces in pairs]
 
     def _all(self, queries: Sequence[Floats], documents_per_query: Sequence[Sequence[str]]) -> list[Floats]:
         sum_of: list[dict[str, float]] = [{} for _ in queries]
@@ -90,12 +91,25 @@ class DocumentSums:
             for found, documents in zip(sum_of, documents_per_query, strict=True)
         ]
 
-    def _promising(self, query: Floats, documents: Sequence[str], early: EarlyExit) -> Floats:
-        texts = [text for text in dict.fromkeys(documents) if not is_blank(text)]
-        keys = self.rows.keys(texts)
+    def _promising(self, query: Floats, documents: Sequence[Sequence[str]], early: EarlyExit) -> Floats:
+        """Score documents, each given as its texts, whole or not at all."""
+        candidates = [tuple(texts) for texts in documents]
+        readable = [texts for texts in dict.fromkeys(candidates) if not all(map(is_blank, texts))]
+        keys = self.rows.keys(text for texts in readable for text in texts if not is_blank(text))
         missing = {keys[key] for key in self.rows.missing(list(keys))}
-        free = [text for text in texts if text not in missing]
-        found = early.score(texts, set(free), lambda some: self._all([query], [some])[0])
-        unread = (-np.inf if is_blank(text) else np.nan for text in documents)
-        sums = [found.get(text, other) for text, other in zip(documents, unread, strict=True)]
+        free = {texts for texts in readable if missing.isdisjoint(texts)}
+        sum_of: dict[str, float] = {}
+
+        def score(some: Sequence[tuple[str, ...]]) -> Floats:
+            distinct = list(dict.fromkeys(text for texts in some for text in texts))
+            sum_of.update(zip(distinct, self._all([query], [distinct])[0].tolist(), strict=True))
+            return np.array([max(sum_of[text] for text in texts) for texts in some], dtype=np.float32)
+
+        found = early.score(readable, free, score)
+        sums: list[float] = []
+        for texts in candidates:
+            if texts in found:
+                sums += [sum_of[text] for text in texts]
+            else:
+                sums += [-np.inf if all(map(is_blank, texts)) else np.nan] * len(texts)
         return np.array(sums, dtype=np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from laterank.checks import checked_count
-from laterank.encoding.session import Provider, full_name
+from laterank.encoding.session import Provider, check_providers, full_name
 from laterank.errors import InputError
 
 __all__ = ["checked_devices", "on_device", "providers_of_workers"]
@@ -38,7 +38,7 @@ def checked_devices(
         raise InputError(f"device_ids is {device_ids!r}, expected a list of device numbers such as [0, 1]")
     for position, device in enumerate(device_ids):
         checked_count(device, f"device_ids[{position}]", least=0)
-    given = [provider for provider in providers or ("cpu",) if _takes_device(provider)]
+    given = [provider for provider in check_providers(providers) if _takes_device(provider)]
     if not given:
         raise InputError(
             f'device_ids is {device_ids!r}, but providers is {providers!r}; pass providers=["cuda"] with it, or leave it out'
@@ -57,7 +57,7 @@ def on_device(providers: Sequence[Provider] | None, device: int) -> list[Provide
         (_name(provider), {**_options(provider), "device_id": device})
         if _takes_device(provider)
         else provider
-        for provider in providers or ("cpu",)
+        for provider in check_providers(providers)
     ]
 
 

@@ -97,7 +97,8 @@ class EncoderPool:
         if crew is None:
             raise WorkerError("no worker process can be started here; use workers=0")
         pieces = _pieces([self._size(text) for text in texts], len(self._options))
-        jobs = [crew.submit([texts[index] for index in piece]) for piece in pieces]
+        # Plain strings: a process cannot import a subclass of the caller's main module.
+        jobs = [crew.submit([str.__str__(texts[index]) for index in piece]) for piece in pieces]
         rows: dict[int, Rows] = {}
         try:
             for piece, job in zip(pieces, jobs, strict=True):
