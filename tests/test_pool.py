@@ -115,6 +115,20 @@ def test_workers_change_no_row_and_no_order(shared: ColbertEncoder, texts: list[
     assert_same(shared.encode_documents(texts), alone.encode_documents(texts))
 
 
+def test_a_kind_of_string_that_only_the_caller_has_is_a_string(shared: ColbertEncoder) -> None:
+    """A worker could not import it, as it cannot what a script or a notebook defines."""
+
+    class Tagged(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "not the text"
+
+    assert_same(
+        shared.encode_documents([Tagged(text) for text in TEXTS[:8]]), shared.encode_documents(TEXTS[:8])
+    )
+
+
 def test_workers_change_no_ranking() -> None:
     """The embedded model gives the same documents and the same scores, with any number of workers."""
     expected = Reranker.from_pretrained(workers=0).rank(QUERY, TEXTS)

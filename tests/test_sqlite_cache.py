@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -351,6 +352,17 @@ def test_a_file_of_another_format_is_refused(path: Path, version: int, word: str
         CacheError, match=f"has the format {version}, and this laterank reads 1: it was made by {word}"
     ):
         SqliteCache(path)
+
+
+def test_a_file_without_its_totals_is_damaged(path: Path) -> None:
+    """Whatever became of them."""
+    with SqliteCache(path) as cache:
+        cache.put_many({b"key": rows(3)})
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM totals")
+        connection.commit()
+    with SqliteCache(path) as cache, pytest.raises(CacheError, match="a damaged one"):
+        cache.stats()
 
 
 def test_a_file_damaged_while_in_use_says_so(path: Path) -> None:

@@ -97,7 +97,10 @@ class EncoderPool:
         if crew is None:
             raise WorkerError("no worker process can be started here; use workers=0")
         pieces = _pieces([self._size(text) for text in texts], len(self._options))
-        jobs = [crew.submit([texts[index] for index in piece]) for piece in pieces]
+        plain = [
+            str.__str__(text) for text in texts
+        ]  # a worker cannot import the caller's own kinds of strings
+        jobs = [crew.submit([plain[index] for index in piece]) for piece in pieces]
         rows: dict[int, Rows] = {}
         try:
             for piece, job in zip(pieces, jobs, strict=True):
