@@ -392,6 +392,27 @@ def test_a_file_deleted_while_in_use_is_made_again(path: Path) -> None:
         assert path.is_file()
 
 
+def test_a_file_replaced_while_in_use_is_left_alone(
+    path: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """SQLite would write the earlier file's log into it, and its documents would be gone."""
+    published = tmp_path / "published.sqlite"
+    with SqliteCache(published) as other:
+        other.put_many({b"theirs": rows(1)})
+    content = published.read_bytes()
+    with SqliteCache(path, memory_bytes=0) as cache:
+        cache.put_many({b"ours": rows(1)})
+        published.replace(path)
+        for _ in range(2):
+            assert there(cache, b"theirs", b"ours") == [False, False]
+            cache.put_many({b"ours": rows(1)})
+        assert "rows.sqlite-wal is still the earlier one's: end the processes" in caplog.text
+        assert path.read_bytes() == content
+        for ending in ("-wal", "-shm"):
+            Path(f"{path}{ending}").unlink()
+        assert there(cache, b"theirs", b"ours") == [True, False]
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     """The error shows what a file would look like."""
     with pytest.raises(CacheError, match=r"is a folder, expected a file, such as .*rows\.sqlite"):
