@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -153,6 +154,36 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     process.stderr.close()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_an_output_that_is_full_is_one_message() -> None:
+    """And no second one when the interpreter ends."""
+    with Path("/dev/full").open("w") as full:
+        process = start("models", stdout=full)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert error.startswith(b"laterank: ")
+    assert error.count(b"\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes the streams")
+def test_closed_streams_are_no_traceback(passages: Path) -> None:
+    """As some schedulers start their jobs."""
+    command = [sys.executable, "-m", "laterank", "rerank", "red", "-m", TINY]
+    for streams, code in ((f"{shlex.quote(str(passages))} >&-", 0), ("- <&-", 2)):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{shlex.join(map(str, command))} {streams}"],
+            capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+
+
+def test_an_empty_name_is_no_standard_input(run: Run) -> None:
+    """A variable of a shell that was not set must not make the command wait."""
+    code, _, error = run("rerank", "red", "", "-m", TINY)
+    assert code == 2
+    assert "cannot be read" in error
+
+
 def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     """Ctrl-C while a command waits for its input."""
     cache = tmp_path / "rows.sqlite"
@@ -255,6 +286,7 @@ def test_a_score_kind_is_passed_on(run: Run, passages: Path) -> None:
         (b'{"text": "a"}\n[1]\n', "line 2, is a JSON list"),
         (b'{"body": "a"}\n', 'has no text under "text"; its texts: body; pass --field'),
         (b"good\nb\xe9d\n", "line 2, is no UTF-8"),
+        (b'{"text": "a"}\n' + b'{"text":' + b"[" * 200_000, "line 2, is no JSON"),
     ],
 )
 def test_a_broken_line_is_named(run: Run, tmp_path: Path, content: bytes, message: str) -> None:
@@ -381,6 +413,16 @@ def test_a_cache_that_is_not_there_is_not_made(run: Run, tmp_path: Path, command
     assert code == 1
     assert "there is no cache" in error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options", [("--unused-days", "nan"), ("--unused-days", "1e300"), ("--max-bytes", "9" * 400)]
+)
+def test_no_cache_is_pruned_by_what_is_no_number(run: Run, cache: Path, options: tuple[str, str]) -> None:
+    """One message, as for every wrong option."""
+    code, out, error = run("cache", "prune", cache, *options)
+    assert (code, out) == (2, "")
+    assert error.startswith(f"laterank: {options[0]}")
 
 
 def test_sizes_are_read_and_written_for_people() -> None:

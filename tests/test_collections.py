@@ -115,6 +115,8 @@ def test_ids_that_are_unknown_are_told(tmp_path: Path) -> None:
             '{"_id": "d1", "text": "x"}\nplain\n',
             r"corpus\.jsonl:2: 'plain'; expected a JSON object",
         ),
+        ("corpus.jsonl", "[" * 200_000 + "\n", r"corpus\.jsonl:1: .*; expected a JSON object"),
+        ("corpus.jsonl", '{"id": 1' + "0" * 5_000 + "}", r"corpus\.jsonl:1: .*; expected a JSON object"),
         ("corpus.jsonl", '["d1", "x"]\n', r"corpus\.jsonl:1: .*; expected a JSON object"),
         ("corpus.jsonl", '{"_id": "d1"}\n', r"corpus\.jsonl:1: .*'id' \(or '_id'\) and 'text'"),
         ("corpus.jsonl", '{"text": "x"}\n', r"corpus\.jsonl:1: "),

@@ -80,6 +80,12 @@ def test_the_graph_of_a_published_repository_is_found(
     assert chosen == graph
 
 
+def test_a_graph_s_name_is_a_string() -> None:
+    """Rather than an error from within."""
+    with pytest.raises(InputTypeError, match="onnx_file is 3, expected a name relative to the model"):
+        choose_onnx(["model.onnx"], name="tiny", known=None, onnx_file=3, quantized=None)  # type: ignore[arg-type]
+
+
 def test_only_the_files_that_are_needed_are_fetched() -> None:
     """Weights for torch stay on the hub; external data and Dense layers come along."""
     jina = needed_files(JINA, "onnx/model.onnx", known=known_model("jinaai/jina-colbert-v2"))

@@ -203,6 +203,7 @@ def test_numpy_scores_are_scores() -> None:
         ({"fusion": "rrf", "first_stage_scores": [1, None]}, InputTypeError, r"scores\[1\] is None"),
         ({"fusion": "rrf", "first_stage_scores": [1, "2"]}, InputTypeError, r"scores\[1\] is '2'"),
         ({"fusion": "rrf", "first_stage_scores": [float("inf"), 2]}, InputError, r"scores\[0\] is inf"),
+        ({"fusion": "rrf", "first_stage_scores": [10**400, 2]}, InputError, r"scores\[0\] is 10000"),
         ({"fusion": "rrf", "first_stage_scores": "12"}, InputTypeError, "first_stage_scores is str"),
     ],
 )

@@ -130,6 +130,12 @@ def test_blank_documents_rank_last(tiny_encoder: ColbertEncoder, blank: str) -> 
         assert ranking[-1] == RankedDocument(0, lowest)
 
 
+def test_a_threshold_beyond_all_floats_is_one_beyond_all_scores(tiny_reranker: Reranker) -> None:
+    """Python's whole numbers have no end."""
+    assert tiny_reranker.rank(QUERY, DOCUMENTS, score_threshold=10**400) == []
+    assert len(tiny_reranker.rank(QUERY, DOCUMENTS, score_threshold=-(10**400))) == len(DOCUMENTS)
+
+
 def test_top_n_keeps_the_best(tiny_reranker: Reranker) -> None:
     """None means all, and more than there are is all."""
     everything = tiny_reranker.rank(QUERY, DOCUMENTS)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -353,6 +354,17 @@ def test_a_file_of_another_format_is_refused(path: Path, version: int, word: str
         SqliteCache(path)
 
 
+def test_a_file_without_its_totals_is_damaged(path: Path) -> None:
+    """Whatever became of them."""
+    with SqliteCache(path) as cache:
+        cache.put_many({b"key": rows(3)})
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM totals")
+        connection.commit()
+    with SqliteCache(path) as cache, pytest.raises(CacheError, match="a damaged one"):
+        cache.stats()
+
+
 def test_a_file_damaged_while_in_use_says_so(path: Path) -> None:
     """Overwritten pages are a CacheError with the cure, and nothing is deleted."""
     with SqliteCache(path, memory_bytes=0) as cache:
@@ -378,6 +390,27 @@ def test_a_file_deleted_while_in_use_is_made_again(path: Path) -> None:
         cache.put_many({b"a": rows(1)})
         assert there(cache, b"a") == [True]
         assert path.is_file()
+
+
+def test_a_file_replaced_while_in_use_is_left_alone(
+    path: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """SQLite would write the earlier file's log into it, and its documents would be gone."""
+    published = tmp_path / "published.sqlite"
+    with SqliteCache(published) as other:
+        other.put_many({b"theirs": rows(1)})
+    content = published.read_bytes()
+    with SqliteCache(path, memory_bytes=0) as cache:
+        cache.put_many({b"ours": rows(1)})
+        published.replace(path)
+        for _ in range(2):
+            assert there(cache, b"theirs", b"ours") == [False, False]
+            cache.put_many({b"ours": rows(1)})
+        assert "rows.sqlite-wal is still the earlier one's: end the processes" in caplog.text
+        assert path.read_bytes() == content
+        for ending in ("-wal", "-shm"):
+            Path(f"{path}{ending}").unlink()
+        assert there(cache, b"theirs", b"ours") == [True, False]
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

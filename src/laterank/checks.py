@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
+from math import inf, isnan
 from numbers import Real
 from operator import index
 from unicodedata import category
@@ -13,6 +13,7 @@ import numpy as np
 from laterank.errors import InputError, InputTypeError
 
 __all__ = [
+    "as_float",
     "check_queries",
     "check_query",
     "check_texts",
@@ -140,9 +141,18 @@ def checked_threshold(threshold: float | None) -> float | None:
         return None
     if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
         raise InputTypeError(f"score_threshold is {threshold!r}, expected a number, or None")
-    if isnan(threshold):
+    number = as_float(threshold)
+    if isnan(number):
         raise InputError("score_threshold is NaN, which no score reaches; expected a number, or None")
-    return float(threshold)
+    return number
+
+
+def as_float(number: float) -> float:
+    """Return a Python float, infinity for what no float can hold, such as ``10**400``."""
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
 
 
 def checked_bytes(size: int, name: str, *, least: int = 1) -> int:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from laterank.checks import as_float
 from laterank.errors import InputError, InputTypeError
 
 __all__ = ["Fusion", "FusionKind", "checked_fusion", "checked_scores", "normalised", "ranks"]
@@ -138,6 +139,6 @@ def _checked(scores: Sequence[float], documents: int, name: str) -> list[float]:
             raise InputTypeError(
                 f'{name}[{position}] is {score!r}, expected a number; fusion="rrf" can do without scores'
             )
-        if not isfinite(score):
+        if not isfinite(as_float(score)):
             raise InputError(f"{name}[{position}] is {score!r}, expected a finite number")
     return [float(score) for score in scores]

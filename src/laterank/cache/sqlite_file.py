@@ -46,10 +46,11 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 @dataclass(slots=True)
 class _Opened:
-    """A connection and the file that it was opened to, by device and number."""
+    """A connection, and the file and its write-ahead log that it was opened to, by device and number."""
 
     connection: sqlite3.Connection
     identity: tuple[int, int] | None
+    log: tuple[int, int] | None
 
 
 class SqliteFile:
@@ -62,6 +63,7 @@ class SqliteFile:
         self._idle: list[_Opened] = []
         self._lent = self._forks = 0
         self._torn = False
+        self._earlier_log: tuple[int, int] | None = None
         self._change = threading.Condition()
         renew_after_fork(self)
 
@@ -138,6 +140,7 @@ class SqliteFile:
             if opened is not None and opened.identity != _identity(
                 self.path
             ):  # deleted or replaced meanwhile
+                self._earlier_log = opened.log
                 opened.connection.close()
                 opened = None
             return opened or self._open()
@@ -176,6 +179,7 @@ class SqliteFile:
 
     def _open_once(self) -> _Opened:
         uri, writable = self._uri()
+        self._refuse_earlier_log()
         connection = sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -188,7 +192,22 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
-        return _Opened(connection, identity)
+        return _Opened(connection, identity, _identity(self._log))
+
+    @property
+    def _log(self) -> Path:
+        return Path(f"{self.path}-wal")
+
+    def _refuse_earlier_log(self) -> None:
+        """Leave a file alone that was put in place of the one in use: SQLite would write the earlier one's log into it."""
+        if self._earlier_log is None:
+            return
+        if self.path.exists() and self._log.exists() and _identity(self._log) == self._earlier_log:
+            raise sqlite3.OperationalError(
+                f"another file was put in its place while it was in use, and {self._log.name} is still the earlier one's: end "
+                f"the processes that use it, then delete {self._log.name} and {self.path.name}-shm"
+            )
+        self._earlier_log = None
 
     def _uri(self) -> tuple[str, bool]:
         """Return how to open the file, and whether that is for writing.
@@ -204,8 +223,7 @@ class SqliteFile:
                 raise CacheError(f"{path} is a folder, expected a file, such as {path / 'rows.sqlite'}")
             if 0 < (size := path.stat().st_size) < SMALLEST_DATABASE:  # SQLite would write over it
                 raise self._damaged(f"{size} bytes are no database")
-            log = Path(f"{path}-wal")
-            has_log = log.exists() and log.stat().st_size > 0
+            has_log = self._log.exists() and self._log.stat().st_size > 0
         except OSError as error:
             raise CacheError(f"the cache {path} is out of reach: {error}") from error
         folder_is_writable = os.access(folder, os.W_OK)

@@ -118,8 +118,10 @@ def clear(connection: sqlite3.Connection) -> None:
 
 def totals(connection: sqlite3.Connection) -> tuple[int, int]:
     """Return the number of documents and the bytes of their bodies."""
-    [(documents, size)] = connection.execute("SELECT documents, size FROM totals")
-    return documents, size
+    counted: tuple[int, int] | None = connection.execute("SELECT documents, size FROM totals").fetchone()
+    if counted is None:
+        raise sqlite3.DatabaseError("its totals are gone")
+    return counted
 
 
 def give_back_space(connection: sqlite3.Connection) -> None:

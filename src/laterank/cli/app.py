@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -61,9 +62,15 @@ class CommandsOnUse(TyperGroup):
         except LaterankError as error:
             typer.echo(f"laterank: {error}", err=True)
             raise typer.Exit(USAGE if isinstance(error, InputError) else FAILED) from None
-        except BrokenPipeError:  # the reader, such as head, has what it wanted
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(PIPE_CLOSED) from None
+        except OSError as error:
+            with suppress(OSError):  # an output that is no file
+                os.dup2(
+                    os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+                )  # nothing is flushed at the end
+            if isinstance(error, BrokenPipeError):  # the reader, such as head, has what it wanted
+                raise typer.Exit(PIPE_CLOSED) from None
+            typer.echo(f"laterank: {error}", err=True)
+            raise typer.Exit(FAILED) from None
         return result
 
 
@@ -95,6 +102,7 @@ def options(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115  # closed by the caller: written nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a sign that the terminal cannot show is no reason to fail
             stream.reconfigure(errors="backslashreplace")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from laterank.cache.sqlite import SqliteCache
 
 __all__ = ["cache"]
+
+MOST_DAYS = 36_500
 
 cache = typer.Typer(
     add_completion=False,
@@ -106,8 +109,8 @@ def prune(
     if max_bytes is None and unused_days is None:
         raise InputError("nothing to prune by; pass --max-bytes, such as 500MB, or --unused-days")
     most = None if max_bytes is None else parsed_bytes(max_bytes)
-    if unused_days is not None and unused_days < 0:
-        raise InputError(f"--unused-days is {unused_days:g}, expected a number of at least 0")
+    if unused_days is not None and not 0 <= unused_days <= MOST_DAYS:
+        raise InputError(f"--unused-days is {unused_days:g}, expected a number from 0 to {MOST_DAYS}")
     with _existing(path) as opened:
         gone = 0 if unused_days is None else forget_unused(opened, unused_days)
         gone += 0 if most is None else opened.prune(most)
@@ -157,7 +160,10 @@ def parsed_bytes(size: str) -> int:
     unit = text[len(number) :].strip()
     if unit not in BYTE_UNITS or not number.replace(".", "", 1).isdecimal():
         raise InputError(f"--max-bytes is {size!r}, expected a size such as 500MB or 2GiB")
-    return int(float(number) * BYTE_UNITS[unit])
+    found = float(number) * BYTE_UNITS[unit]
+    if not isfinite(found):
+        raise InputError(f"--max-bytes has {len(number)} digits, expected a size such as 500MB or 2GiB")
+    return int(found)
 
 
 @contextmanager

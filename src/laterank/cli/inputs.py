@@ -72,7 +72,7 @@ def count_lines(files: Sequence[str]) -> int | None:
 @contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == STANDARD_INPUT:
-        if sys.stdin.isatty():
+        if sys.stdin is None or sys.stdin.isatty():
             raise InputError(
                 "no file was given and nothing is piped in; name a file, or pipe texts into the command"
             )
@@ -112,14 +112,14 @@ def _records(lines: Iterable[bytes], file: str, names: tuple[str, ...]) -> Itera
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def _record(line: str, place: str, names: tuple[str, ...]) -> Record:
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{place} is no JSON ({error}), but the first line is; correct it") from error
     if not isinstance(fields, dict):
         raise InputError(f"{place} is a JSON {type(fields).__name__}, expected an object with the text")

@@ -59,7 +59,8 @@ def rerank(
     JSON lines keep their fields and gain `rank`, `index` (the line, from 0) and `score`.
     """
     asked = [Record(query, {})] if queries is None else _queries(queries, query, file)
-    source = (query if queries is not None else file) or STANDARD_INPUT
+    named = query if queries is not None else file
+    source = STANDARD_INPUT if named is None else named
     documents = list(read_records([source], names=field))
     reranker = make_reranker(
         model,

@@ -57,8 +57,12 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in numbered_lines(path):
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise refused(path, number, line, f"a JSON object ({error.msg})") from error
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # also numbers of thousands of digits, and nesting as deep
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise refused(path, number, line, f"a JSON object ({reason})") from error
         if not isinstance(record, dict):
             raise refused(path, number, line, "a JSON object")
         yield number, record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from laterank.errors import ModelFormatError
+from laterank.errors import InputTypeError, ModelFormatError
 from laterank.model.calibration import CALIBRATION_FILE
 from laterank.model.dialects import DIALECTS
 from laterank.model.golden import GOLDEN_FILE
@@ -54,6 +54,10 @@ def choose_onnx(
     """
     graphs = [file for file in names if file.endswith(".onnx")]
     if onnx_file is not None:
+        if not isinstance(onnx_file, str):
+            raise InputTypeError(
+                f"onnx_file is {onnx_file!r}, expected a name relative to the model, such as 'onnx/model.onnx'"
+            )
         wanted: tuple[str, ...] = (onnx_file,)
     else:
         full = ((known.onnx_file,) if known and known.onnx_file else ()) + FULL_PRECISION
