@@ -110,6 +110,14 @@ def test_help_loads_no_runtime_and_no_model() -> None:
     assert done.stderr.split() == []
 
 
+def test_a_misspelt_command_is_told_its_neighbour(run: Run) -> None:
+    """A wrong use, as is a word that is near none."""
+    code, _, said = run("rerak", "query")
+    assert (code, "Did you mean 'rerank'?" in said) == (2, True)
+    code, _, said = run("xylophone")
+    assert (code, "Did you mean" in said) == (2, False)
+
+
 def test_the_version_is_printed(run: Run) -> None:
     """And nothing else."""
     assert run("--version") == (0, f"{__version__}\n", "")
@@ -265,6 +273,15 @@ def test_many_queries_rank_the_same_documents(run: Run, passages: Path, tmp_path
 def test_a_threshold_leaves_out_what_scores_lower(run: Run, passages: Path) -> None:
     """Which may be everything."""
     assert run("rerank", "red", passages, "-m", TINY, "--threshold", 2) == (0, "", "")
+
+
+def test_a_policy_for_long_documents_is_passed_on(run: Run) -> None:
+    """A long document is cut, read whole, or refused."""
+    long = "The sea is deep. " * 200 + "Mars is red."
+    command = ("rerank", "Which planet is red?", "--model", TINY, "--long-documents")
+    assert run(*command, "windows", stdin=long)[0] == 0
+    code, _, said = run(*command, "error", stdin=long)
+    assert (code, said.startswith("laterank: documents[0]")) == (2, True)
 
 
 def test_a_score_kind_is_passed_on(run: Run, passages: Path) -> None:

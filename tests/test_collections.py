@@ -85,6 +85,8 @@ def test_a_split_is_chosen(tmp_path: Path) -> None:
     """BEIR's folders have several."""
     with_header(tmp_path)
     assert read_collection(tmp_path, split="dev").relevant == {"q3": {"d3": 1}}
+    with pytest.raises(CollectionError, match=r"expected qrels/train\.tsv"):
+        read_collection(tmp_path, split="train")
 
 
 def test_without_judgements_every_query_stays(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_a_folder_without_a_file_says_what_it_holds(tmp_path: Path) -> None:
         read_collection(tmp_path / "nowhere")
     with pytest.raises(CollectionError, match=r"nowhere\.tsv cannot be read: No such file"):
         read_collection(tmp_path, qrels=tmp_path / "nowhere.tsv")
-    with pytest.raises(CollectionError, match="neither a folder nor corpus"):
+    with pytest.raises(CollectionError, match="neither a folder nor a file for the corpus"):
         read_collection()
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -43,8 +44,11 @@ class CommandsOnUse(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import a command, or return None where there is none of this name."""
-        if cmd_name not in self.list_commands(ctx):
+        """Import a command; where there is none of this name, say which is near it, or return None."""
+        if cmd_name not in COMMANDS:
+            near = get_close_matches(cmd_name, COMMANDS, n=1)
+            if near and not ctx.resilient_parsing:
+                ctx.fail(f"No such command {cmd_name!r}. Did you mean {near[0]!r}?")
             return None
         command = getattr(import_module(f"laterank.cli.{cmd_name}"), cmd_name)
         if not isinstance(command, typer.Typer):

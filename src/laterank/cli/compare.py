@@ -18,6 +18,7 @@ from laterank.cli.collections import (
 )
 from laterank.cli.options import Json, Offline, Threads
 from laterank.cli.output import print_json, write
+from laterank.errors import InputError
 
 __all__ = ["compare"]
 
@@ -62,6 +63,10 @@ def compare(
 
     files = check_files(out or (), COMPARISON_FILES)
     models = model or []
+    if not models:
+        raise InputError(
+            "no model is named; name two with --model, or one that is compared with the bundled model"
+        )
     found = compared(
         read_collection(folder, corpus=corpus_file, queries=queries_file, judged=False),
         named_rerankers(

@@ -33,8 +33,11 @@ def evaluate(
         typer.Option("--qrels-file", metavar="FILE", help="Judgements, as BEIR or TREC write them."),
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", metavar="NAME", help="Which of a BEIR folder's judgements.")
-    ] = "test",
+        str | None,
+        typer.Option(
+            "--split", metavar="NAME", help="Take `qrels/NAME.tsv` of a BEIR folder; `test` if not given."
+        ),
+    ] = None,
     model: Models = None,
     run: RunFile = None,
     depth: Depth = 100,

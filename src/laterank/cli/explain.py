@@ -12,6 +12,8 @@ from laterank.cli.options import (
     CacheFile,
     Fields,
     Json,
+    LongDocuments,
+    LongDocumentsChoice,
     Model,
     Offline,
     OnnxFile,
@@ -30,8 +32,8 @@ __all__ = ["explain"]
 
 
 def explain(
-    query: Annotated[str, typer.Argument(help="The question.")],
-    document: Annotated[str | None, typer.Argument(help="The document's text.")] = None,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
+    document: Annotated[str | None, typer.Argument(metavar="DOCUMENT", help="The document's text.")] = None,
     file: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +59,7 @@ def explain(
     model: Model = "bundled",
     cache: CacheFile = None,
     field: Fields = None,
+    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE,
     onnx_file: OnnxFile = None,
     quantized: Quantized = None,
     threads: Threads = None,
@@ -72,6 +75,7 @@ def explain(
         model,
         cache=cache,
         score=score,
+        long_documents=long_documents,
         onnx_file=onnx_file,
         quantized=quantized,
         threads=threads,

@@ -36,8 +36,10 @@ Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A folder with a model's weights, or a hub id.")],
-    folder: Annotated[Path, typer.Argument(help="Where to; it is made.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A folder with a model's weights, or a hub id.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; it is made.")],
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Write the INT8 graph, too.")] = True,
     texts: Texts = None,
     least_cosine: LeastCosine = 0.995,

@@ -26,7 +26,7 @@ def models(
 ) -> None:
     """List the models that are known or on this machine, with licence and size; no request is made.
 
-    `dim` is the numbers in a token embedding, `tokens` the most tokens of a document that are read.
+    `M` is millions of parameters, `dim` the numbers in a token embedding, `tokens` the most of a document that are read.
     """
     from laterank.model.on_disk import models_on_disk
 
@@ -34,8 +34,8 @@ def models(
     if json:
         print_json([_plain(model) for model in found], indent=2)
         return
-    header = ("model", "million", "dim", "tokens", "languages", "licence", "here")
-    print_rows(header, map(_cells, found), numbers=(1, 2, 3))
+    header = ("model", "M", "dim", "tokens", "languages", "licence", "here")
+    print_rows(header, map(_cells, found), numbers=(1, 2, 3), names=(0,))
     for model in found:
         if model.problem is not None:
             typer.echo(f"{model.name} is here in part: {model.problem}", err=True)

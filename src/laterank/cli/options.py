@@ -15,6 +15,8 @@ __all__ = [
     "CacheFile",
     "Fields",
     "Json",
+    "LongDocuments",
+    "LongDocumentsChoice",
     "Model",
     "ModelArgument",
     "Offline",
@@ -35,7 +37,15 @@ class ScoreChoice(str, Enum):
     PROBABILITY = "probability"
 
 
-_MODEL_HELP = "`bundled`, a hub id such as `answerdotai/answerai-colbert-small-v1`, or a folder."
+class LongDocumentsChoice(str, Enum):
+    """What happens to documents that are longer than the model reads."""
+
+    TRUNCATE = "truncate"
+    WINDOWS = "windows"
+    ERROR = "error"
+
+
+_MODEL_HELP = "`bundled`, a hub id such as `colbert-ir/colbertv2.0`, or a folder."
 
 Model: TypeAlias = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL_HELP)]
 ModelArgument: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL_HELP)]
@@ -58,7 +68,16 @@ Score: TypeAlias = Annotated[
     ScoreChoice,
     typer.Option(
         "--score",
+        metavar="UNIT",
         help="`mean` lies in [-1, 1], `sum` is raw MaxSim, `probability` needs a model with a calibration.",
+    ),
+]
+LongDocuments: TypeAlias = Annotated[
+    LongDocumentsChoice,
+    typer.Option(
+        "--long-documents",
+        metavar="HOW",
+        help="Longer ones than the model reads: `truncate` cuts their end off, `windows` reads them whole, `error` stops.",
     ),
 ]
 CacheFile: TypeAlias = Annotated[
@@ -83,6 +102,7 @@ def make_reranker(
     *,
     cache: Path | None = None,
     score: ScoreChoice = ScoreChoice.MEAN,
+    long_documents: LongDocumentsChoice = LongDocumentsChoice.TRUNCATE,
     onnx_file: str | None = None,
     quantized: bool | None = None,
     threads: int | None = None,
@@ -99,6 +119,7 @@ def make_reranker(
         model,
         cache=cache if cache is not None else True,
         score=score.value,
+        long_documents=long_documents.value,
         onnx_file=onnx_file,
         quantized=quantized,
         threads=threads,

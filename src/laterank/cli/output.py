@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["byte_size", "one_line", "print_json", "print_rows", "progress", "write"]
 
+NARROW = 110
+"""Columns of a terminal below which a model's name does not fit beside what is said of it."""
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -28,13 +30,20 @@ def print_json(value: Any, *, indent: int | None = None) -> None:
     write(json.dumps(value, ensure_ascii=encoding != "utf8", indent=indent))
 
 
-def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
+def print_rows(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Sequence[int] = (),
+    names: Sequence[int] = (),
+) -> None:
     """Write rows as a table at a terminal, else as lines whose cells are separated by tabs, without a header.
 
     Args:
         header: The columns' names.
         rows: Cells, without line breaks.
         numbers: Positions of the columns that are numbers, aligned to the right.
+        names: Positions of the columns that are names, broken after a slash and nowhere else, on narrow terminals only.
     """
     if not sys.stdout.isatty():
         for row in rows:
@@ -45,13 +54,20 @@ def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    console = Console(highlight=False)
+    narrow = console.width < NARROW
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for position, name in enumerate(header):
         justify = "right" if position in numbers else "left"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=position in numbers)  # type: ignore[arg-type]
+        whole = position in numbers or position in names
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=whole)  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a document are no markup
-    Console(highlight=False).print(table)
+        cells = (
+            cell.replace("/", "/\n", 1) if narrow and position in names else cell
+            for position, cell in enumerate(row)
+        )
+        table.add_row(*(Text(cell) for cell in cells))  # Text: brackets in a document are no markup
+    console.print(table)
 
 
 @contextmanager

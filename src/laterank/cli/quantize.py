@@ -16,7 +16,9 @@ __all__ = ["quantize"]
 
 
 def quantize(
-    folder: Annotated[Path, typer.Argument(help="A model folder with a full-precision graph.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A model folder with a full-precision graph.")
+    ],
     texts: Texts = None,
     least_cosine: LeastCosine = 0.995,
     overwrite: Overwrite = False,

@@ -13,6 +13,8 @@ from laterank.cli.options import (
     CacheFile,
     Fields,
     Json,
+    LongDocuments,
+    LongDocumentsChoice,
     Model,
     Offline,
     OnnxFile,
@@ -30,9 +32,14 @@ __all__ = ["rerank"]
 
 
 def rerank(
-    query: Annotated[str, typer.Argument(help="The question; with --queries, the file of documents.")],
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="The question; with --queries, the file of documents.")
+    ],
     file: Annotated[
-        str | None, typer.Argument(help="A file with a text or a JSON object a line; `-`: standard input.")
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="A file with a text or a JSON object a line; `-` or none: standard input."
+        ),
     ] = None,
     queries: Annotated[
         str | None,
@@ -48,6 +55,7 @@ def rerank(
     model: Model = "bundled",
     cache: CacheFile = None,
     field: Fields = None,
+    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE,
     onnx_file: OnnxFile = None,
     quantized: Quantized = None,
     threads: Threads = None,
@@ -66,6 +74,7 @@ def rerank(
         model,
         cache=cache,
         score=score,
+        long_documents=long_documents,
         onnx_file=onnx_file,
         quantized=quantized,
         threads=threads,

@@ -12,6 +12,8 @@ from laterank.cli.inputs import STANDARD_INPUT, count_lines, read_records
 from laterank.cli.options import (
     Fields,
     Json,
+    LongDocuments,
+    LongDocumentsChoice,
     Model,
     Offline,
     OnnxFile,
@@ -30,10 +32,13 @@ def warm(
     ],
     files: Annotated[
         list[str] | None,
-        typer.Argument(help="Files with a text or a JSON object a line; `-` or none: standard input."),
+        typer.Argument(
+            metavar="FILE", help="Files with a text or a JSON object a line; `-` or none: standard input."
+        ),
     ] = None,
     model: Model = "bundled",
     field: Fields = None,
+    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE,
     onnx_file: OnnxFile = None,
     quantized: Quantized = None,
     threads: Threads = None,
@@ -46,7 +51,13 @@ def warm(
     """
     sources = files or [STANDARD_INPUT]
     reranker = make_reranker(
-        model, cache=cache, onnx_file=onnx_file, quantized=quantized, threads=threads, offline=offline
+        model,
+        cache=cache,
+        long_documents=long_documents,
+        onnx_file=onnx_file,
+        quantized=quantized,
+        threads=threads,
+        offline=offline,
     )
     texts = (record.text for record in read_records(sources, names=field))
     with progress("warming", count_lines(sources)) as tell:

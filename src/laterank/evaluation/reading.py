@@ -18,7 +18,7 @@ GivenPath = str | PathLike[str]
 
 CORPUS = ("corpus.jsonl", "corpus.tsv", "collection.tsv")
 QUERIES = ("queries.jsonl", "queries.tsv", "topics.tsv")
-QRELS = ("qrels.tsv", "qrels.txt", "qrels")
+QRELS = ("qrels/test.tsv", "qrels.tsv", "qrels.txt", "qrels")
 ID_FIELDS = ("_id", "id", "docid", "doc_id", "qid", "query_id")
 TEXT_FIELDS = ("text", "contents")
 TEXTS = "a JSON object with 'id' (or '_id') and 'text', or in a .tsv file 'id<TAB>text'"
@@ -30,7 +30,7 @@ def read_collection(
     corpus: GivenPath | None = None,
     queries: GivenPath | None = None,
     qrels: GivenPath | None = None,
-    split: str = "test",
+    split: str | None = None,
     judged: bool = True,
 ) -> Collection:
     """Read a folder, or single files; a file that is named goes before the folder's.
@@ -44,7 +44,8 @@ def read_collection(
         corpus: Documents: JSON lines, or ``id<TAB>text``.
         queries: Queries, likewise.
         qrels: Judgements, as BEIR or TREC write them.
-        split: Which of a BEIR folder's ``qrels/*.tsv`` to take.
+        split: Which of a BEIR folder's ``qrels/*.tsv`` to take, and no other file; None for the folder's judgements,
+            ``qrels/test.tsv`` first.
         judged: False to do without judgements: all queries stay.
 
     Raises:
@@ -64,7 +65,8 @@ def read_collection(
     name = (place or documents_file.parent).resolve().name
     if not judged:
         return Collection(name, documents, asked)
-    path = _file(qrels, place, (f"qrels/{split}.tsv", *QRELS), "qrels")
+    judgements = QRELS if split is None else (f"qrels/{split}.tsv",)
+    path = _file(qrels, place, judgements, "qrels")
     collection = Collection(name, documents, asked, read_judgements(path)).judged()
     if not collection.queries:
         raise CollectionError(
@@ -78,13 +80,15 @@ def _file(given: GivenPath | None, folder: Path | None, names: tuple[str, ...], 
     if given is not None:
         return Path(given)
     if folder is None:
-        raise CollectionError(f"there is neither a folder nor {what}; pass one of them")
+        raise CollectionError(f"there is neither a folder nor a file for the {what}; name one of them")
     found = found_file(folder, *names)
     if found is None:
         there = sorted(path.relative_to(folder).as_posix() for path in folder.glob("**/*") if path.is_file())
         listed = f"it holds {', '.join(there[:8])}" if there else "it is empty"
         expected = " or ".join(f"{name}[.gz]" for name in names)
-        raise CollectionError(f"{folder} has no {what}: {listed}; expected {expected}, or pass {what}=")
+        raise CollectionError(
+            f"{folder} has no {what}: {listed}; expected {expected}, or name another file for {what}"
+        )
     return found
 
 
