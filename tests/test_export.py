@@ -310,7 +310,7 @@ def test_the_bundled_graph_is_what_this_writer_writes() -> None:
         if name.endswith(".smooth")
     }
     half = stored["words_scale"].dtype == np.float16
-    gap = range(104, 104 + int(stored["gap"])) if "gap" in stored else range(0)
+    gap = range(104, 104 + stored["gap"].item()) if "gap" in stored else range(0)
     if gap:  # what quantising leaves out has to be there first
         weights["words.weight"] = np.insert(weights["words.weight"], [gap.start] * len(gap), 0, axis=0)
     full = BertNetwork(weights, heads=12).graph(Projection((head,)))

@@ -187,7 +187,7 @@ def test_the_answer_at_the_end_of_20_000_words_is_found_in_windows_and_missed_wi
     documents = [
         "Medicines are sold in pharmacies, and doctors prescribe them.",
         f"{filler} {answer}",
-        "Who discovered the wreck of the ship is told in the museum.",
+        "Divers found the wreck of the ship, which is shown in the museum.",
     ]
     question = "Who discovered penicillin?"
     shared = bundled_reranker().encoder

@@ -245,7 +245,7 @@ def test_a_killed_worker_is_replaced_and_its_work_done_again(
         os.kill(pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as thread, caplog.at_level(logging.WARNING):
         waiting = thread.submit(encoder.encode_documents, TEXTS)
-        both_have_one = len(_pieces([len(text) for text in TEXTS], 2)) - 2
+        both_have_one = len(_pieces([encoder._pool._size(text) for text in TEXTS], 2)) - 2
         wait_until(lambda: encoder._pool._crew._jobs.qsize() == both_have_one)
         time.sleep(0.2)
         assert not waiting.done()

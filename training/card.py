@@ -75,8 +75,8 @@ RECIPE = """\
    token embedding learns the one of answerdotai/answerai-colbert-small-v1 (Apache-2.0, 12 layers), and so do all similarities between
    query and document rows and their maxima, at each dimension that ships. The teacher's space was turned first so that its
    leading dimensions carry most.
-3. Ranking distillation: {examples} queries with eight of BM25's candidates each (web questions, headings, sentences, medical
-   questions, WikiQA questions). The softmax of MaxSim learns the scores of cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself
+3. Ranking distillation: {examples} queries with eight of BM25's candidates each (web questions, headings, sentences of Wikipedia and of technical
+   prose, medical questions, WikiQA questions). The softmax of MaxSim learns the scores of cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself
    trained on MS MARCO) at temperature {temperature:g}, mixed half and half with the known relevant document where there is one, while rows
    stay near the first teacher's.
 4. Of the end of 2, the end of 3 and the average of their weights, the best on development queries ships.
