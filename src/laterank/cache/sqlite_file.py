@@ -185,7 +185,10 @@ class SqliteFile:
         )
         try:
             identity = _identity(self.path)
-            if self._is_new(connection):
+            connection.execute("BEGIN")  # one view of the file: another process may be making it just now
+            is_new = self._is_new(connection)
+            connection.execute("COMMIT")
+            if is_new:
                 self._make(connection)
             for setting in SETTINGS if writable else ():
                 connection.execute(setting)
