@@ -30,7 +30,7 @@ def encoder() -> ColbertEncoder:
 def test_the_right_passage_comes_first() -> None:
     """Four planets and a question whose words are in three of them."""
     ranking = Reranker.from_pretrained().rank(QUERY, DOCUMENTS)
-    assert ranking[0].index == 1
+    assert [document.index for document in ranking][:2] == [1, 2]
 
 
 def test_questions_without_a_common_word_find_their_answer() -> None:
@@ -94,7 +94,7 @@ def test_batch_mates_do_not_change_its_rows(encoder: ColbertEncoder) -> None:
 
 
 def test_it_gives_probabilities_at_every_size_it_was_trained_for(encoder: ColbertEncoder) -> None:
-    """An answer is likely, another topic is not, and the ranking stays that of the plain score."""
+    """An answer is likelier than not (about as likely with 48 numbers), another topic is not, and the ranking stays that of the plain score."""
     dims = encoder.config.matryoshka_dims
     assert dims == (96, 64, 48)
     texts = [*DOCUMENTS, "Opening hours are 9 to 17 on weekdays."]
@@ -103,6 +103,6 @@ def test_it_gives_probabilities_at_every_size_it_was_trained_for(encoder: Colber
         plain = Reranker.from_pretrained(truncate_dim=dim).rank(QUERY, texts)
         assert [document.index for document in ranking] == [document.index for document in plain]
         found = {document.index: document.score for document in ranking}
-        assert found[1] > 0.3
+        assert found[1] > (0.45 if dim == 48 else 0.5) > found[4]
         assert found[4] < 0.05
         assert all(0 <= probability <= 1 for probability in found.values())
