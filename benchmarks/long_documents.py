@@ -74,11 +74,11 @@ def sums_of(queries: Sequence[Rows], documents: Sequence[Sequence[Rows]]) -> dic
 
 
 def measured(
-    collection: Collection, encoder: ColbertEncoder, overlap: float
+    collection: Collection, encoder: ColbertEncoder, overlap: float, length: int
 ) -> tuple[float, dict[str, QueryValues]]:
     """Return the windows of a document, on average, and each policy's values."""
     names, texts = list(collection.documents), list(collection.documents.values())
-    cut = encoder.document_windows(texts, overlap=overlap)
+    cut = encoder.document_windows(texts, overlap=overlap, length=length)
     windows = [text[start:end] for text, spans in zip(texts, cut, strict=True) for start, end in spans]
     encoded = iter(in_pieces(encoder.encode_documents, windows, f"{len(texts)} documents"))
     documents = [list(itertools.islice(encoded, len(spans))) for spans in cut]
@@ -118,7 +118,9 @@ def main() -> None:
     parser.add_argument("--articles", type=int, default=12, help="of 48; all of them take long")
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--paragraphs", type=int, nargs="+", default=[4, 16], help="of a long document")
-    parser.add_argument("--windows", type=int, nargs="+", default=[300], help="the most tokens of a window")
+    parser.add_argument(
+        "--windows", type=int, nargs="+", default=[300, 192, 128, 96], help="the most tokens of a window"
+    )
     parser.add_argument("--overlap", type=float, default=0.25)
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
@@ -131,7 +133,7 @@ def main() -> None:
             options.model, config={"document_length": length}, threads=options.threads
         )
         long = joined(collection, paragraphs)
-        windows, values = measured(long, encoder, options.overlap)
+        windows, values = measured(long, encoder, options.overlap, length)
         results.append(
             {
                 "documents": len(long.documents),

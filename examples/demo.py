@@ -94,7 +94,7 @@ def main() -> None:
     bm25 = Bm25(abstracts)
 
     start = time.perf_counter()
-    reranker = langchain.ColbertRerank(top_n=None)
+    reranker = langchain.ColbertRerank(top_n=None, long_documents="windows")
     reranker.compress_documents([Document("A first text, so that the model is loaded.")], "A first question?")
     loaded_seconds = time.perf_counter() - start
 

@@ -25,7 +25,7 @@ bm25 = bm25s.BM25()
 bm25.index(words(texts), show_progress=False)
 lsa = LatentSemanticAnalysis(texts)
 vectors = np.array(lsa.embed_documents(texts))
-reranker = Reranker.from_pretrained()
+reranker = Reranker.from_pretrained(long_documents="windows")
 
 
 def by_words(query: str) -> list[int]:

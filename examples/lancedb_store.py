@@ -43,7 +43,7 @@ class ColbertReranker(LanceReranker):
 papers = abstracts()
 lsa = LatentSemanticAnalysis([paper["text"] for paper in papers])
 vectors = lsa.embed_documents([paper["text"] for paper in papers])
-reranker = ColbertReranker(Reranker.from_pretrained())
+reranker = ColbertReranker(Reranker.from_pretrained(long_documents="windows"))
 
 with TemporaryDirectory() as folder:
     rows = [{**paper, "vector": vector} for paper, vector in zip(papers, vectors, strict=True)]

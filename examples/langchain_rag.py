@@ -21,7 +21,7 @@ class Vectors(LatentSemanticAnalysis, Embeddings):
 documents = [Document(id=paper["id"], page_content=paper["text"]) for paper in abstracts()]
 store = InMemoryVectorStore(Vectors([document.page_content for document in documents]))
 store.add_documents(documents)
-reranker = ColbertRerank(top_n=3)
+reranker = ColbertRerank(top_n=3, long_documents="windows")
 
 
 def rerank(found: dict[str, Any]) -> list[Document]:

@@ -35,7 +35,7 @@ nodes = [TextNode(id_=paper["id"], text=paper["text"]) for paper in abstracts()]
 vectors = Vectors(lsa=LatentSemanticAnalysis([node.text for node in nodes]))
 index = VectorStoreIndex(nodes, embed_model=vectors)
 retriever = index.as_retriever(similarity_top_k=20)
-reranker = ColbertRerank(top_n=3, keep_retrieval_score=True)
+reranker = ColbertRerank(top_n=3, keep_retrieval_score=True, long_documents="windows")
 llm = MockLLM()  # your language model
 
 print("Query engine")

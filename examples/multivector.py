@@ -14,8 +14,12 @@ from qdrant_client.models import Distance, MultiVectorComparator, MultiVectorCon
 
 from laterank import Reranker
 
-reranker = Reranker.from_pretrained(cache=False, score="sum")  # the stores add up, too
-papers = abstracts()[:40]
+longest = 512  # all that the model can read; a store that holds one matrix a document takes no windows
+reranker = Reranker.from_pretrained(  # the stores add up, too
+    cache=False, score="sum", config={"document_length": longest}
+)
+lengths = reranker.encoder.count_tokens([paper["text"] for paper in abstracts()])
+papers = [paper for paper, length in zip(abstracts(), lengths, strict=True) if length < longest][:40]
 rows_of = reranker.encoder.encode_documents([paper["text"] for paper in papers])  # (tokens, dim) each
 asked = question("12805495")
 [query] = reranker.encoder.encode_queries([asked["text"]])

@@ -38,7 +38,9 @@ def ask(folder: Path, asked: dict[str, str]) -> None:
     client = QdrantClient(path=str(folder))
     store = QdrantVectorStore(client, "papers", vectors)
     found = store.as_retriever(search_kwargs={"k": 20})
-    best = ContextualCompressionRetriever(base_compressor=ColbertRerank(top_n=3), base_retriever=found)
+    best = ContextualCompressionRetriever(
+        base_compressor=ColbertRerank(top_n=3, long_documents="windows"), base_retriever=found
+    )
     before, after = found.invoke(asked["text"]), best.invoke(asked["text"])
     print_places(asked, [d.metadata["pubmed"] for d in before], [d.metadata["pubmed"] for d in after])
     client.close()

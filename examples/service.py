@@ -51,7 +51,7 @@ class RerankResponse(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request, once for all."""
-    app.state.reranker = Reranker.from_pretrained()
+    app.state.reranker = Reranker.from_pretrained(long_documents="windows")
     await asyncio.to_thread(app.state.reranker.load)
     app.state.turns = asyncio.Semaphore(AT_ONCE)
     app.state.requests = 0

@@ -49,9 +49,8 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 
 
 def test_no_cell_warns(executed: nbformat.NotebookNode) -> None:
-    """Nothing comes on stderr but that texts were cut, and every cell shows something."""
-    told = [output.text for output in outputs(executed) if output.get("name") == "stderr"]
-    assert all("cuts texts at" in line for text in told for line in text.splitlines())
+    """Nothing comes on stderr, and every cell shows something."""
+    assert all(output.get("name") != "stderr" for output in outputs(executed))
     assert all(cell.outputs for cell in executed.cells if cell.cell_type == "code")
 
 
@@ -66,7 +65,7 @@ def test_the_notebook_puts_the_right_one_first(executed: nbformat.NotebookNode) 
 
 def test_warming_finds_the_candidates_known(executed: nbformat.NotebookNode) -> None:
     """As the text says, what was ranked is not encoded again."""
-    assert "Warmed(documents=10, encoded=0, known=10)" in printed(executed)
+    assert "Warmed(documents=10, encoded=0, known=21)" in printed(executed)
 
 
 def test_a_question_without_an_answer_is_less_probable(executed: nbformat.NotebookNode) -> None:

@@ -112,6 +112,27 @@ def test_windows_of_one_endless_word_are_read_to_their_ends() -> None:
     assert not any(ENCODER.truncates([word[start:end] for start, end in spans]))
 
 
+def test_windows_are_shorter_than_what_the_model_reads_but_documents_that_fit_are_whole() -> None:
+    """Short windows rank better; a document that fits keeps the score that it has without windows."""
+    encoder = ColbertEncoder.from_pretrained()
+    text = "The planet Mars is red because its dust holds iron. " * 60
+    fits = text[:1200]
+    for length in (192, 96):
+        [one, spans] = encoder.document_windows([fits, text], length=length)
+        lengths = encoder.count_tokens([text[start:end] for start, end in spans])
+        assert one == [(0, len(fits))]
+        assert length - 20 < max(lengths) <= length
+    assert encoder.document_windows([text]) == encoder.document_windows([text], length=192)
+    assert encoder.document_windows([text], length=500) == encoder.document_windows([text], length=300)
+
+
+@pytest.mark.parametrize("length", [0, -1, 1.5, "96", None])
+def test_a_length_of_windows_that_cannot_be_is_refused(length: object) -> None:
+    """The error names it."""
+    with pytest.raises(InputError, match="length is"):
+        ENCODER.document_windows([LONG], length=length)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("overlap", [-0.1, 1, 1.5, float("nan"), "0.5", True, None])
 def test_an_overlap_that_cannot_be_is_refused(overlap: object) -> None:
     """Windows that repeat all of the one before never end."""
@@ -187,7 +208,7 @@ def test_the_answer_at_the_end_of_20_000_words_is_found_in_windows_and_missed_wi
     documents = [
         "Medicines are sold in pharmacies, and doctors prescribe them.",
         f"{filler} {answer}",
-        "Divers found the wreck of the ship, which is shown in the museum.",
+        "Who discovered the wreck of the ship is told in the museum.",
     ]
     question = "Who discovered penicillin?"
     shared = bundled_reranker().encoder

@@ -19,7 +19,7 @@ from laterank.encoding.lazy import lazy
 from laterank.encoding.reading import Reading
 from laterank.encoding.session import Provider
 from laterank.encoding.tokenization import ColbertTokenizer, Tokens
-from laterank.encoding.windows import Span
+from laterank.encoding.windows import WINDOW_TOKENS, Span
 from laterank.errors import InputError
 from laterank.model.calibration import Calibration, find_calibration
 from laterank.model.config import ColbertConfig
@@ -251,28 +251,34 @@ class ColbertEncoder:
         self._say_once_if_cut(tokens)
         return [read.truncated for read in tokens]
 
-    def document_windows(self, texts: Sequence[str], *, overlap: float = 0.25) -> list[list[Span]]:
+    def document_windows(
+        self, texts: Sequence[str], *, overlap: float = 0.25, length: int = WINDOW_TOKENS
+    ) -> list[list[Span]]:
         """Cut documents that are longer than the model reads into windows that it reads to their ends.
 
         Args:
             texts: One text each.
             overlap: The share of a window that the next one repeats, about; in [0, 1).
+            length: The most tokens of a window, special ones included; ``config.document_length`` where that is less.
 
         Returns:
             Characters of each window, first and one after last, which together leave nothing out; one window for a document
             that fits.
 
         Raises:
-            InputError: If ``overlap`` is no number in [0, 1).
+            InputError: If ``overlap`` is no number in [0, 1), or ``length`` no whole number of at least 1.
             InputTypeError: If a text is no string, naming its position.
         """
         if isinstance(overlap, bool) or not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
             raise InputError(
                 f"overlap is {overlap!r}, expected a share of a window of at least 0 and below 1"
             )
+        length = checked_count(length, "length")
         read = self._tokenizer.documents(check_texts(texts, "documents"))
         return [
-            self._tokenizer.windows(text, overlap=overlap) if tokens.truncated else [(0, len(text))]
+            self._tokenizer.windows(text, overlap=overlap, length=length)
+            if tokens.truncated
+            else [(0, len(text))]
             for text, tokens in zip(texts, read, strict=True)
         ]
 

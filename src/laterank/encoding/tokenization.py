@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from laterank.encoding.reading import Origins, Reading, Token, own_tokens
 from laterank.encoding.vocabulary import Vocabulary
-from laterank.encoding.windows import Span, windows
+from laterank.encoding.windows import WINDOW_TOKENS, Span, windows
 from laterank.model.config import ColbertConfig
 
 __all__ = ["ColbertTokenizer", "Tokens"]
@@ -95,10 +95,10 @@ class ColbertTokenizer:
         [tokens] = self.documents([text])
         return self._reading(text, tokens, "document", self._document_head)
 
-    def windows(self, text: str, *, overlap: float) -> list[Span]:
-        """Cut a document that is longer than ``document_length`` into windows that are not; one for a document that fits."""
-        room = self._config.document_length - len(self._document_head) - len(self._tail)
-        return self._windows(text, room, overlap)
+    def windows(self, text: str, *, overlap: float, length: int = WINDOW_TOKENS) -> list[Span]:
+        """Cut a document into windows of at most ``length`` tokens, special ones included, and ``document_length``."""
+        room = min(length, self._config.document_length) - len(self._document_head) - len(self._tail)
+        return self._windows(text, max(1, room), overlap)
 
     # --- text to windows ----------------------------------------------------------------------------------------------
 

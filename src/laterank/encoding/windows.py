@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-__all__ = ["Span", "windows"]
+__all__ = ["WINDOW_TOKENS", "Span", "windows"]
 
 Span = tuple[int, int]
 """Characters of a text: the first, and one after the last."""
+WINDOW_TOKENS = 192
+"""The most tokens of a window: shorter ones than models read rank better (docs/long_documents.md)."""
 
 
 def windows(text: str, starts: Sequence[int], *, room: int, overlap: float) -> list[Span]:
