@@ -178,8 +178,9 @@ def main() -> None:
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )
-    recipe = recipe_text(STARTS[options.start], made.selection, went_on=options.go_on)
-    write_card(out / "bundle", facts, table, recipe, LAYOUT, tuple(DIMS), STARTS[options.start])
+    start, abstracts = STARTS[options.start], any(one.source == "abstract" for one in made.dev)
+    recipe = recipe_text(start, made.selection, abstracts=abstracts, went_on=options.go_on)
+    write_card(out / "bundle", facts, table, recipe, LAYOUT, tuple(DIMS), start, abstracts=abstracts)
     made_here = ColbertEncoder.from_pretrained(out / "bundle", threads=options.threads)
     write_golden(out / "bundle" / GOLDEN_FILE, record_golden(made_here))
     if options.ship:
