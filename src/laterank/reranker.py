@@ -20,7 +20,7 @@ from laterank.checks import (
 )
 from laterank.early_exit import EarlyExit
 from laterank.encoding.encoder import ColbertEncoder
-from laterank.encoding.protocol import Encoder, EncoderWithWorkers
+from laterank.encoding.protocol import Encoder, EncoderWithWorkers, encoded_queries
 from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
 from laterank.explanation.explain import explain_documents
@@ -83,7 +83,7 @@ class Reranker:
             CacheError: If the cache's file is damaged, something else, or cannot be made.
             ModelFormatError: If its calibration is broken.
         """
-        if not hasattr(encoder, "encode_queries"):
+        if not all(callable(getattr(encoder, name, None)) for name in ("encode_queries", "encode_documents")):
             raise InputTypeError(
                 f"encoder is {type(encoder).__name__}, expected an Encoder; Reranker.from_pretrained() takes a model's name"
             )
@@ -182,6 +182,11 @@ class Reranker:
     def long_documents(self) -> LongDocumentKind:
         """What happens to documents that are longer than the model reads."""
         return self._long.kind
+
+    @property
+    def window_overlap(self) -> float:
+        """The share of a window that the next one repeats."""
+        return self._long.overlap
 
     def rank(
         self,
@@ -283,7 +288,7 @@ class Reranker:
         texts = [queries[position] for position in asked]
         names = documents_names(len(queries))
         pieces = [self._long.pieces(documents_per_query[position], names[position]) for position in asked]
-        encoded = self.encoder.encode_queries(texts) if asked else []
+        encoded = encoded_queries(self.encoder, texts) if asked else []
         all_sums = self._sums.of(encoded, pieces, early)
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)
