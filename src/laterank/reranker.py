@@ -111,6 +111,7 @@ class Reranker:
         threads: int | None = None,
         workers: int | None = None,
         device_ids: Sequence[int] | None = None,
+        worker_timeout_seconds: float = 600.0,
         tokens_per_batch: int | None = None,
         cache_dir: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -137,6 +138,7 @@ class Reranker:
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
             device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
                 the providers' own choice.
+            worker_timeout_seconds: How long a worker may encode one piece, some thousand tokens, before another does it.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
             cache_dir: The hub's cache on disk; None for the one that ``HF_HOME`` names.
             local_files_only: Never use the network.
@@ -159,6 +161,7 @@ class Reranker:
             threads=threads,
             workers=workers,
             device_ids=device_ids,
+            worker_timeout_seconds=worker_timeout_seconds,
             tokens_per_batch=tokens_per_batch,
             cache_dir=cache_dir,
             local_files_only=local_files_only,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laterank.checks import check_texts, checked_count
+from laterank.checks import check_texts, checked_count, checked_seconds
 from laterank.encoding.devices import checked_devices, on_device, providers_of_workers
 from laterank.encoding.embedder import Embedder
 from laterank.encoding.lazy import lazy
@@ -69,6 +69,7 @@ class ColbertEncoder:
         threads: int | None = None,
         workers: int | None = None,
         device_ids: Sequence[int] | None = None,
+        worker_timeout_seconds: float = 600.0,
         tokens_per_batch: int | None = None,
     ) -> None:
         """Make an encoder of a model on this machine; ``from_pretrained`` finds one by name.
@@ -82,6 +83,7 @@ class ColbertEncoder:
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
             device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
                 the providers' own choice.
+            worker_timeout_seconds: How long a worker may encode one piece, some thousand tokens, before another does it.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
 
         Raises:
@@ -98,6 +100,7 @@ class ColbertEncoder:
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
         self._device_ids = devices = checked_devices(device_ids, providers)
+        self._worker_timeout_seconds = checked_seconds(worker_timeout_seconds, "worker_timeout_seconds")
         one_each = len(devices) if len(devices) > 1 else 0
         self.workers = one_each if workers is None else checked_count(workers, "workers", least=0)
         if devices:
@@ -125,6 +128,7 @@ class ColbertEncoder:
         threads: int | None = None,
         workers: int | None = None,
         device_ids: Sequence[int] | None = None,
+        worker_timeout_seconds: float = 600.0,
         tokens_per_batch: int | None = None,
         cache_dir: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -144,6 +148,7 @@ class ColbertEncoder:
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
             device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
                 the providers' own choice.
+            worker_timeout_seconds: How long a worker may encode one piece, some thousand tokens, before another does it.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
             cache_dir: The hub's cache; None for the one that ``HF_HOME`` names.
             local_files_only: Never use the network.
@@ -170,6 +175,7 @@ class ColbertEncoder:
             threads=threads,
             workers=workers,
             device_ids=device_ids,
+            worker_timeout_seconds=worker_timeout_seconds,
             tokens_per_batch=tokens_per_batch,
         )
 
@@ -338,6 +344,7 @@ class ColbertEncoder:
             "threads": self.threads,
             "workers": self.workers,
             "device_ids": self._device_ids or None,
+            "worker_timeout_seconds": self._worker_timeout_seconds,
             "tokens_per_batch": self._tokens_per_batch,
         }
 
@@ -364,7 +371,11 @@ class ColbertEncoder:
         }
         each = providers_of_workers(self._providers, self._device_ids, self.workers)
         longest = CHARACTERS_PER_TOKEN * self.config.document_length
-        return EncoderPool([{**options, "providers": providers} for providers in each], longest=longest)
+        return EncoderPool(
+            [{**options, "providers": providers} for providers in each],
+            longest=longest,
+            piece_seconds=self._worker_timeout_seconds,
+        )
 
     def _encode(self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]]) -> list[Rows]:
         texts, result = list(texts), []
