@@ -238,6 +238,24 @@ def test_warming_goes_on_where_it_was_interrupted(path: Path, counting: Counting
     assert (again.cache.stats().hits, again.cache.stats().misses) == (0, 0)
 
 
+def test_warming_brings_back_what_another_process_dropped(path: Path, counting: CountingEncoder) -> None:
+    """Memory still has it and ranks with it; but only what is in the file outlives the process."""
+    with SqliteCache(path) as cache, SqliteCache(path) as elsewhere:
+        reranker = Reranker(counting, cache=cache)
+        cold = reranker.rank(QUERY, DOCUMENTS)
+        elsewhere.clear()
+        counting.asked.clear()
+        assert reranker.rank(QUERY, DOCUMENTS) == cold
+        assert counting.asked == []
+        readable = len(DOCUMENTS) - 1
+        assert reranker.warm(DOCUMENTS) == Warmed(len(DOCUMENTS), encoded=readable)
+        assert reranker.warm(DOCUMENTS) == Warmed(len(DOCUMENTS), known=readable)
+    counting.asked.clear()
+    with SqliteCache(path) as restarted:
+        assert Reranker(counting, cache=restarted).rank(QUERY, DOCUMENTS) == cold
+    assert counting.asked == []
+
+
 def test_warming_reads_no_further_than_it_must() -> None:
     """An endless or huge iterable is taken piece by piece."""
     taken = 0

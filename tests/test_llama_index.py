@@ -6,7 +6,7 @@ import json
 import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -21,7 +21,9 @@ from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.exception import ExceptionEvent
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.instrumentation.span_handlers import NullSpanHandler
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import (
@@ -45,7 +47,15 @@ from support_frameworks import (
     tiny_reranker,
 )
 
-from laterank import InputError, InputTypeError, ModelNotFoundError, ProviderError, Reranker
+from laterank import (
+    CacheError,
+    InputError,
+    InputTypeError,
+    MemoryCache,
+    ModelNotFoundError,
+    ProviderError,
+    Reranker,
+)
 from laterank.cache.warming import Warmed
 from laterank.llama_index import CacheWarmer, ColbertRerank
 
@@ -82,7 +92,7 @@ class EventLog(BaseEventHandler):
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
         """Keep one event."""
-        if isinstance(event, ReRankStartEvent | ReRankEndEvent):
+        if isinstance(event, ReRankStartEvent | ReRankEndEvent | ExceptionEvent):
             self.events.append(event)
 
 
@@ -95,6 +105,17 @@ def logged_events() -> Iterator[list[BaseEvent]]:
         yield log.events
     finally:
         root.event_handlers.remove(log)
+
+
+class SpanLog(NullSpanHandler):
+    """Keep the errors that spans end with."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    dropped: list[BaseException | None] = Field(default_factory=list)
+
+    def span_drop(self, *args: Any, err: BaseException | None = None, **kwargs: Any) -> None:
+        """Keep one error."""
+        self.dropped.append(err)
 
 
 class CallbackLog(BaseCallbackHandler):
@@ -522,6 +543,43 @@ def test_a_model_that_cannot_be_loaded_emits_nothing() -> None:
     with logged_events() as events, pytest.raises(ProviderError):
         postprocessor.postprocess_nodes(nodes(), QueryBundle(QUESTION))
     assert events == []
+
+
+class BrokenRows(MemoryCache):
+    """Gives rows that no score can be made of."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Any]:
+        return [np.full((1, tiny_reranker().encoder.dim), np.nan, dtype=np.float32) for _ in keys]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"long_documents": "error"}, InputError), ({"cache": BrokenRows()}, CacheError)],
+    ids=["a node that is too long", "a score that is NaN"],
+)
+def test_an_error_while_ranking_ends_what_was_started(
+    options: dict[str, Any], error: type[Exception]
+) -> None:
+    """Events, callbacks and spans hear of it, and none of them hears of an end without an error."""
+    log, spans, root = CallbackLog(), SpanLog(), get_dispatcher()
+    given = [NodeWithScore(node=TextNode(text="planet " * 100), score=1.0)]
+    postprocessor = ColbertRerank(
+        reranker=Reranker(tiny_reranker().encoder, **options), callback_manager=CallbackManager([log])
+    )
+    root.add_span_handler(spans)
+    try:
+        with logged_events() as events, pytest.raises(error) as raised:
+            postprocessor.postprocess_nodes(given, query_str=QUESTION)
+    finally:
+        root.span_handlers.remove(spans)
+    start, end = events
+    assert isinstance(start, ReRankStartEvent)
+    assert isinstance(end, ExceptionEvent)
+    assert end.exception is raised.value
+    assert end.span_id == start.span_id
+    assert [kind for kind, _ in log.starts] == [kind for kind, _ in log.ends] == [CBEventType.RERANKING]
+    assert log.ends[0][1] == {EventPayload.EXCEPTION: raised.value}
+    assert spans.dropped == [raised.value]
 
 
 @pytest.mark.parametrize("assigned", [False, True], ids=["passed", "assigned"])

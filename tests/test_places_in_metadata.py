@@ -141,6 +141,24 @@ def test_the_policy_is_an_option_of_both_adapters() -> None:
         LangChainRerank(model=TINY_MODEL, long_documents="error").compress_documents(documents(), QUERY)
 
 
+@pytest.mark.parametrize("adapter", [LangChainRerank, LlamaIndexRerank])
+def test_the_overlap_of_windows_is_an_option_of_both_adapters(adapter: Any) -> None:
+    """It loads a model, survives a pickle, is shown for a reranker that is given, and has its bounds."""
+    overlap = {"long_documents": "windows", "window_overlap": 0.5}
+    made, given = adapter(model=TINY_MODEL, **overlap), Reranker.from_pretrained(TINY_MODEL, **overlap)
+    for one in (made, pickle.loads(pickle.dumps(made)), adapter(reranker=given)):
+        assert one.window_overlap == one.reranker.window_overlap == 0.5
+    quarter = Reranker(given.encoder, long_documents="windows")
+    assert made.reranker.warm([LONG]) == given.warm([LONG])
+    assert given.warm([LONG]).known > quarter.warm([LONG]).encoded
+    assert adapter(model=TINY_MODEL).window_overlap == 0.25
+    with pytest.raises(ValidationError, match="window_overlap, not both"):
+        adapter(reranker=given, window_overlap=0.5)
+    for wrong in (-0.1, 1.0, "much"):
+        with pytest.raises(ValidationError, match="window_overlap"):
+            adapter(model=TINY_MODEL, window_overlap=wrong)
+
+
 # --- early exit -----------------------------------------------------------------------------------------------------
 
 

@@ -84,12 +84,18 @@ def pids(encoder: ColbertEncoder) -> list[int]:
     return crew.pids if crew else []
 
 
+def states(pid: int) -> set[str]:
+    """Return the letters of its threads' states; Z, a zombie's, where there is no process."""
+    try:
+        files = list(Path(f"/proc/{pid}/task").glob("*/stat"))
+        return {file.read_text().rpartition(")")[2].split()[0] for file in files} or {"Z"}
+    except (FileNotFoundError, ProcessLookupError):
+        return {"Z"}
+
+
 def runs(pid: int) -> bool:
     """Tell whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return states(pid) != {"Z"}
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -281,17 +287,24 @@ def test_a_worker_that_cannot_be_replaced_is_an_error(
 
 
 @processes
-def test_a_worker_that_does_not_answer_is_replaced(
-    encoder: ColbertEncoder, expected: list[np.ndarray]
-) -> None:
-    """After its time it is killed, and another one does the work."""
-    assert encoder._pool is not None
-    encoder._pool._seconds["piece_seconds"] = 2.0
-    encoder.encode_documents(TEXTS)
-    stopped = pids(encoder)
-    os.kill(stopped[0], signal.SIGSTOP)
-    assert_same(encoder.encode_documents(TEXTS), expected)
-    assert_gone(stopped[:1])
+def test_a_worker_that_does_not_answer_is_replaced(expected: list[np.ndarray]) -> None:
+    """After its time, which is an option that travels, it is killed, and another one does the work."""
+    made = ColbertEncoder.from_pretrained(MODEL, threads=2, workers=2, worker_timeout_seconds=4)
+    with pickle.loads(pickle.dumps(made)) as encoder:
+        encoder.encode_documents(TEXTS)
+        stopped = pids(encoder)
+        os.kill(stopped[0], signal.SIGSTOP)
+        assert_same(encoder.encode_documents(TEXTS), expected)
+        assert_gone(stopped[:1])
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf"), True, "long", None])
+def test_a_worker_has_a_time(seconds: object) -> None:
+    """Of a number of seconds that a timer can wait."""
+    with pytest.raises(
+        InputError, match=r"worker_timeout_seconds is .*, expected a number of seconds above 0"
+    ):
+        Reranker.from_pretrained(MODEL, worker_timeout_seconds=seconds)  # type: ignore[arg-type]
 
 
 def test_work_that_no_worker_finishes_is_an_error(encoder: ColbertEncoder) -> None:
@@ -521,6 +534,20 @@ def test_a_parent_that_is_killed_leaves_no_worker(how: signal.Signals) -> None:
     """However suddenly."""
     parent, workers = started_parent()
     parent.send_signal(how)
+    parent.communicate(timeout=SECONDS)
+    assert_gone(workers)
+
+
+@processes
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="subprocess makes no process groups")
+@pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux only")
+def test_a_stopped_worker_does_not_outlive_its_parent() -> None:
+    """It can do nothing by itself: the system has to wake it."""
+    parent, workers = started_parent(SCRIPT + "time.sleep(60)\n")
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: all(states(pid) == {"T"} for pid in workers))
+    parent.kill()
     parent.communicate(timeout=SECONDS)
     assert_gone(workers)
 

@@ -43,6 +43,7 @@ _LOADING_OPTIONS = (
     "score",
     "threads",
     "truncate_dim",
+    "window_overlap",
     "workers",
 )
 
@@ -116,6 +117,9 @@ class RerankOptions(BaseModel):
         description="What happens to documents longer than the model reads: their end is cut off, they are read in "
         "windows, or refused.",
     )
+    window_overlap: float = Field(
+        default=0.25, ge=0, lt=1, frozen=True, description="The share of a window that the next one repeats."
+    )
     reranker: _LoadedReranker = Field(default=None, frozen=True, exclude=True, repr=False)  # type: ignore[assignment]  # None only until model_post_init
     score_threshold: float | None = Field(
         default=None, description="Drop results with a lower score, in the unit of score."
@@ -147,7 +151,8 @@ class RerankOptions(BaseModel):
             raise InputError(f"reranker is loaded already: pass it, or {', '.join(clash)}, not both")
         else:
             given = self.reranker
-            self.__dict__.update(model=given.name, score=given.score, long_documents=given.long_documents)
+            shown = ("score", "long_documents", "window_overlap")
+            self.__dict__.update(model=given.name, **{name: getattr(given, name) for name in shown})
 
     def _rank(
         self, query: str, texts: Sequence[str], first_scores: Sequence[Any], *, top_n: int | None, where: str

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import inf, isnan
 from numbers import Real
 from operator import index
+from threading import TIMEOUT_MAX
 from unicodedata import category
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "check_texts",
     "checked_bytes",
     "checked_count",
+    "checked_seconds",
     "checked_threshold",
     "checked_top_n",
     "documents_names",
@@ -164,3 +166,20 @@ def checked_bytes(size: int, name: str, *, least: int = 1) -> int:
     if isinstance(size, bool) or not isinstance(size, int) or size < least:
         raise InputError(f"{name} is {size!r}, expected a whole number of at least {least}")
     return size
+
+
+def checked_seconds(seconds: float, name: str) -> float:
+    """Return a time as a Python float.
+
+    Raises:
+        InputTypeError: If it is no number.
+        InputError: If it is not above 0, or longer than a timer can wait.
+    """
+    if isinstance(seconds, (bool, np.bool_)) or not isinstance(seconds, Real):
+        raise InputTypeError(f"{name} is {seconds!r}, expected a number of seconds above 0")
+    number = as_float(seconds)
+    if not 0 < number <= TIMEOUT_MAX:
+        raise InputError(
+            f"{name} is {number:g}, expected a number of seconds above 0 and at most {TIMEOUT_MAX:g}"
+        )
+    return number

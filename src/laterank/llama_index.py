@@ -9,6 +9,7 @@ from laterank.errors import InputError, InputTypeError
 try:
     from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
     from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # not in an __all__
+    from llama_index.core.instrumentation.events.exception import ExceptionEvent
     from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TransformComponent
@@ -124,7 +125,7 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
         texts = [self._text(node, position) for position, node in enumerate(nodes)]
         first_scores, where = [node.score for node in nodes], "(node.score)"
         query, top_n = query_bundle.query_str, self.top_n or len(nodes)
-        # A bad query, option or model raises here: no start event stays without its end.
+        # A bad query, option or model raises here, before the start event.
         self._check_first_scores(first_scores, where)
         self._rank(query, [], [], top_n=top_n, where=where)
         self.reranker.load()
@@ -138,8 +139,12 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             _dispatcher.event(
                 ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self.model)
             )
-            ranked = self._rank(query, texts, first_scores, top_n=top_n, where=where)
-            reranked = [self._placed(nodes[place.index], place) for place in ranked]
+            try:
+                ranked = self._rank(query, texts, first_scores, top_n=top_n, where=where)
+                reranked = [self._placed(nodes[place.index], place) for place in ranked]
+            except BaseException as error:  # the callbacks' event tells of it by itself
+                _dispatcher.event(ExceptionEvent(exception=error))
+                raise
             _dispatcher.event(ReRankEndEvent(nodes=reranked))
             event.on_end(payload={EventPayload.NODES: reranked})
         return reranked

@@ -20,7 +20,7 @@ from laterank.checks import (
 )
 from laterank.early_exit import EarlyExit
 from laterank.encoding.encoder import ColbertEncoder
-from laterank.encoding.protocol import Encoder, EncoderWithWorkers
+from laterank.encoding.protocol import Encoder, EncoderWithWorkers, encoded_queries
 from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
 from laterank.explanation.explain import explain_documents
@@ -83,7 +83,7 @@ class Reranker:
             CacheError: If the cache's file is damaged, something else, or cannot be made.
             ModelFormatError: If its calibration is broken.
         """
-        if not hasattr(encoder, "encode_queries"):
+        if not all(callable(getattr(encoder, name, None)) for name in ("encode_queries", "encode_documents")):
             raise InputTypeError(
                 f"encoder is {type(encoder).__name__}, expected an Encoder; Reranker.from_pretrained() takes a model's name"
             )
@@ -111,6 +111,7 @@ class Reranker:
         threads: int | None = None,
         workers: int | None = None,
         device_ids: Sequence[int] | None = None,
+        worker_timeout_seconds: float = 600.0,
         tokens_per_batch: int | None = None,
         cache_dir: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -137,6 +138,7 @@ class Reranker:
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
             device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
                 the providers' own choice.
+            worker_timeout_seconds: How long a worker may encode one piece, some thousand tokens, before another does it.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
             cache_dir: The hub's cache on disk; None for the one that ``HF_HOME`` names.
             local_files_only: Never use the network.
@@ -159,6 +161,7 @@ class Reranker:
             threads=threads,
             workers=workers,
             device_ids=device_ids,
+            worker_timeout_seconds=worker_timeout_seconds,
             tokens_per_batch=tokens_per_batch,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
@@ -182,6 +185,11 @@ class Reranker:
     def long_documents(self) -> LongDocumentKind:
         """What happens to documents that are longer than the model reads."""
         return self._long.kind
+
+    @property
+    def window_overlap(self) -> float:
+        """The share of a window that the next one repeats."""
+        return self._long.overlap
 
     def rank(
         self,
@@ -283,7 +291,7 @@ class Reranker:
         texts = [queries[position] for position in asked]
         names = documents_names(len(queries))
         pieces = [self._long.pieces(documents_per_query[position], names[position]) for position in asked]
-        encoded = self.encoder.encode_queries(texts) if asked else []
+        encoded = encoded_queries(self.encoder, texts) if asked else []
         all_sums = self._sums.of(encoded, pieces, early)
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)

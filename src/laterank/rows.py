@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from laterank.errors import InputTypeError, ShapeError
+
 __all__ = ["QuantizedRows", "StoredRows", "as_float32"]
 
 
@@ -16,12 +18,33 @@ class QuantizedRows:
     """Rows in INT8, which are scored as they are; ``numpy.asarray`` gives them as float32.
 
     Attributes:
-        numbers: *Shape:* ``(tokens, dim)``, int8, C-contiguous
+        numbers: *Shape:* ``(tokens, dim)``, int8
         scales: What one whole step of each row stands for. *Shape:* ``(tokens,)``, float32
     """
 
     numbers: NDArray[np.int8]
     scales: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Check both arrays.
+
+        Raises:
+            InputTypeError: If one is no array, or of other numbers.
+            ShapeError: If ``numbers`` is no matrix, or there is not one scale for each of its rows.
+        """
+        for name, kind in (("numbers", np.int8), ("scales", np.float32)):
+            given = getattr(self, name)
+            if not isinstance(given, np.ndarray) or given.dtype != kind:
+                found = (
+                    f"an array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
+                )
+                raise InputTypeError(f"{name} is {found}, expected an array of {np.dtype(kind)}")
+        if self.numbers.ndim != 2:
+            raise ShapeError(f"numbers has shape {self.numbers.shape}, expected (tokens, dim)")
+        if self.scales.shape != (len(self.numbers),):
+            raise ShapeError(
+                f"scales has shape {self.scales.shape}, expected ({len(self.numbers)},): one for each row of numbers"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ Floats = NDArray[np.float32]
 
 DOCUMENTS_AT_ONCE = 1024
 """Documents whose rows are held at one time, so that 10,000 candidates take no more memory than 1,000."""
+CHARACTERS_AT_ONCE = 1 << 21
+"""Characters of these documents, unless one alone has more: some 50 MB of INT8 rows of 128 numbers, or four times that in
+float32, where a model reads English to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +71,35 @@ class DocumentSums:
             for text in dict.fromkeys(documents):
                 if not is_blank(text):
                     askers.setdefault(text, []).append(asker)
-        to_score = list(askers)
-        threads = getattr(
-            self.encoder, "threads", None
-        )  # an encoder of the caller's may have no such setting
-        for start in range(0, len(to_score), DOCUMENTS_AT_ONCE):
-            piece = to_score[start : start + DOCUMENTS_AT_ONCE]
-            mine: dict[int, dict[str, StoredRows]] = {}
-            for text, rows in zip(piece, self.rows.of(piece), strict=True):
-                if len(rows):
-                    for asker in askers[text]:
-                        mine.setdefault(asker, {})[text] = rows
-            for asker, rows_of in mine.items():
-                sums = maxsim(queries[asker], list(rows_of.values()), threads=threads)
-                if not np.isfinite(sums).all():
-                    raise CacheError(
-                        f"a score of {self.encoder.name} is not finite: the cache holds broken rows; clear it"
-                    )
-                sum_of[asker].update(zip(rows_of, sums.tolist(), strict=True))
+        for piece in _pieces(list(askers)):
+            for asker, found in self._sums_of(piece, queries, askers).items():
+                sum_of[asker].update(found)
         return [
             np.array([found.get(text, -np.inf) for text in documents], dtype=np.float32)
             for found, documents in zip(sum_of, documents_per_query, strict=True)
         ]
+
+    def _sums_of(
+        self, texts: Sequence[str], queries: Sequence[Floats], askers: Mapping[str, Sequence[int]]
+    ) -> dict[int, dict[str, float]]:
+        """Return what each query gives its texts; a function of its own, so that no rows outlive it."""
+        mine: dict[int, dict[str, StoredRows]] = {}
+        for text, rows in zip(texts, self.rows.of(texts), strict=True):
+            if len(rows):
+                for asker in askers[text]:
+                    mine.setdefault(asker, {})[text] = rows
+        threads = getattr(
+            self.encoder, "threads", None
+        )  # an encoder of the caller's may have no such setting
+        sums_of: dict[int, dict[str, float]] = {}
+        for asker, rows_of in mine.items():
+            sums = maxsim(queries[asker], list(rows_of.values()), threads=threads)
+            if not np.isfinite(sums).all():
+                raise CacheError(
+                    f"a score of {self.encoder.name} is not finite: the cache holds broken rows; clear it"
+                )
+            sums_of[asker] = dict(zip(rows_of, sums.tolist(), strict=True))
+        return sums_of
 
     def _promising(self, query: Floats, documents: Sequence[Sequence[str]], early: EarlyExit) -> Floats:
         """Score documents, each given as its texts, whole or not at all."""
@@ -113,3 +123,17 @@ class DocumentSums:
             else:
                 sums += [-np.inf if all(map(is_blank, texts)) else np.nan] * len(texts)
         return np.array(sums, dtype=np.float32)
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts in order, as many together as their rows may be held at one time."""
+    piece: list[str] = []
+    characters = 0
+    for text in texts:
+        if piece and (len(piece) == DOCUMENTS_AT_ONCE or characters + len(text) > CHARACTERS_AT_ONCE):
+            yield piece
+            piece, characters = [], 0
+        piece.append(text)
+        characters += len(text)
+    if piece:
+        yield piece

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from laterank.cache.protocol import DocumentCache, SearchableCache
-from laterank.encoding.protocol import Encoder
-from laterank.errors import CacheError
+from laterank.encoding.protocol import Encoder, encoded_documents
+from laterank.errors import CacheError, EncodingError
 from laterank.rows import QuantizedRows, StoredRows
 
 __all__ = ["DocumentRows"]
@@ -39,9 +39,10 @@ class DocumentRows:
 
         Raises:
             CacheError: If the cache gives what cannot be this model's rows.
+            EncodingError: If the encoder does.
         """
         if self.cache is None:
-            return list(self.encoder.encode_documents(texts))
+            return list(encoded_documents(self.encoder, texts))
         keys = self.keys(texts)
         found = self._look_up(self.cache, list(keys))
         encoded = self.encode({key: keys[key] for key, rows in found.items() if rows is None})
@@ -49,7 +50,13 @@ class DocumentRows:
 
     def keys(self, texts: Iterable[str]) -> dict[bytes, str]:
         """Return the texts under digests of the model and the text."""
-        model = hashlib.blake2b(self.encoder.fingerprint, digest_size=16)
+        fingerprint = self.encoder.fingerprint
+        if not isinstance(fingerprint, bytes):
+            raise EncodingError(
+                f"fingerprint of {type(self.encoder).__name__} is {type(fingerprint).__name__}, expected bytes: a digest "
+                "of everything that decides a document's rows"
+            )
+        model = hashlib.blake2b(fingerprint, digest_size=16)
         keys = {}
         for text in texts:
             digest = model.copy()
@@ -70,7 +77,7 @@ class DocumentRows:
         if not texts:
             return {}
         encoded: dict[bytes, StoredRows] = dict(
-            zip(texts, self.encoder.encode_documents(list(texts.values())), strict=True)
+            zip(texts, encoded_documents(self.encoder, list(texts.values())), strict=True)
         )
         kept = self.cache.put_many(encoded) if self.cache is not None else None
         if kept is None:

@@ -161,7 +161,11 @@ class SqliteCache:
         return kept
 
     def contains_many(self, keys: Sequence[bytes]) -> list[bool]:
-        """Tell which keys are there, without reading their rows; it counts as a use of them."""
+        """Tell which keys are in the file, without reading their rows; it counts as a use of them.
+
+        What only this object's memory has, because the file was full or another process dropped it, is not there: warming
+        writes it again for whoever comes next, and a ``budget`` counts it as a document to encode.
+        """
         there: set[bytes] = set()
         with self._going_on("cannot be read", "documents are encoded again"), self._file.lend() as connection:
             there = table.known(connection, [self._stored(key) for key in keys])

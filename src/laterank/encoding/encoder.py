@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laterank.checks import check_texts, checked_count
+from laterank.checks import check_texts, checked_count, checked_seconds
 from laterank.encoding.devices import checked_devices, on_device, providers_of_workers
 from laterank.encoding.embedder import Embedder
 from laterank.encoding.lazy import lazy
-from laterank.encoding.reading import Reading
+from laterank.encoding.reader import TextReader
 from laterank.encoding.session import Provider
-from laterank.encoding.tokenization import ColbertTokenizer, Tokens
-from laterank.encoding.windows import WINDOW_TOKENS, Span
+from laterank.encoding.tokenization import Tokens
 from laterank.errors import InputError
 from laterank.model.calibration import Calibration, find_calibration
 from laterank.model.config import ColbertConfig
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["ColbertEncoder"]
 
 
-logger = logging.getLogger(__name__)
-
 Rows = NDArray[np.float32]
 
 TEXTS_PER_ROUND = 1024
@@ -46,7 +42,7 @@ ROW_FORMAT = "1"
 """Part of the fingerprint: raise it when the same files come to mean other rows."""
 
 
-class ColbertEncoder:
+class ColbertEncoder(TextReader):
     """A late-interaction model: text in, one unit-length float32 row per scored token out.
 
     Threads may share one encoder. The network is loaded at the first use; pickling and copying never carry it along, nor
@@ -69,6 +65,7 @@ class ColbertEncoder:
         threads: int | None = None,
         workers: int | None = None,
         device_ids: Sequence[int] | None = None,
+        worker_timeout_seconds: float = 600.0,
         tokens_per_batch: int | None = None,
     ) -> None:
         """Make an encoder of a model on this machine; ``from_pretrained`` finds one by name.
@@ -82,6 +79,7 @@ class ColbertEncoder:
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
             device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
                 the providers' own choice.
+            worker_timeout_seconds: How long a worker may encode one piece, some thousand tokens, before another does it.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
 
         Raises:
@@ -91,13 +89,13 @@ class ColbertEncoder:
         for name, value in counts.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} is {value!r}, expected a whole number of at least 1, or None")
-        self.files = files
+        super().__init__(files)
         self.threads = threads if threads is not None else usable_cpus()
         self._truncate_dim = truncate_dim
-        self._said_cut = False
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
         self._device_ids = devices = checked_devices(device_ids, providers)
+        self._worker_timeout_seconds = checked_seconds(worker_timeout_seconds, "worker_timeout_seconds")
         one_each = len(devices) if len(devices) > 1 else 0
         self.workers = one_each if workers is None else checked_count(workers, "workers", least=0)
         if devices:
@@ -125,6 +123,7 @@ class ColbertEncoder:
         threads: int | None = None,
         workers: int | None = None,
         device_ids: Sequence[int] | None = None,
+        worker_timeout_seconds: float = 600.0,
         tokens_per_batch: int | None = None,
         cache_dir: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -144,6 +143,7 @@ class ColbertEncoder:
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
             device_ids: Devices of the providers, such as ``[0, 1]`` for two GPUs, which the workers take in turn; None for
                 the providers' own choice.
+            worker_timeout_seconds: How long a worker may encode one piece, some thousand tokens, before another does it.
             tokens_per_batch: The most tokens in one run, which bounds the memory; None for what is fastest.
             cache_dir: The hub's cache; None for the one that ``HF_HOME`` names.
             local_files_only: Never use the network.
@@ -170,18 +170,9 @@ class ColbertEncoder:
             threads=threads,
             workers=workers,
             device_ids=device_ids,
+            worker_timeout_seconds=worker_timeout_seconds,
             tokens_per_batch=tokens_per_batch,
         )
-
-    @property
-    def name(self) -> str:
-        """The model's name as it was asked for."""
-        return self.files.name
-
-    @property
-    def config(self) -> ColbertConfig:
-        """The model's settings."""
-        return self.files.config
 
     @property
     def truncate_dim(self) -> int | None:
@@ -241,69 +232,6 @@ class ColbertEncoder:
             return self._pool.encode_documents(texts)
         return self._encode(texts, self._tokenizer.documents)
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return how many tokens the model reads of each document, special tokens and marker included."""
-        return [len(tokens) for tokens in self._tokenizer.documents(check_texts(texts, "documents"))]
-
-    def truncates(self, texts: Sequence[str]) -> list[bool]:
-        """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
-        tokens = self._tokenizer.documents(check_texts(texts, "documents"))
-        self._say_once_if_cut(tokens)
-        return [read.truncated for read in tokens]
-
-    def document_windows(
-        self, texts: Sequence[str], *, overlap: float = 0.25, length: int = WINDOW_TOKENS
-    ) -> list[list[Span]]:
-        """Cut documents that are longer than the model reads into windows that it reads to their ends.
-
-        Args:
-            texts: One text each.
-            overlap: The share of a window that the next one repeats, about; in [0, 1).
-            length: The most tokens of a window, special ones included; ``config.document_length`` where that is less.
-
-        Returns:
-            Characters of each window, first and one after last, which together leave nothing out; one window for a document
-            that fits.
-
-        Raises:
-            InputError: If ``overlap`` is no number in [0, 1), or ``length`` no whole number of at least 1.
-            InputTypeError: If a text is no string, naming its position.
-        """
-        if isinstance(overlap, bool) or not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
-            raise InputError(
-                f"overlap is {overlap!r}, expected a share of a window of at least 0 and below 1"
-            )
-        length = checked_count(length, "length")
-        read = self._tokenizer.documents(check_texts(texts, "documents"))
-        return [
-            self._tokenizer.windows(text, overlap=overlap, length=length)
-            if tokens.truncated
-            else [(0, len(text))]
-            for text, tokens in zip(texts, read, strict=True)
-        ]
-
-    def count_query_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return how many rows each query has of its own: special tokens and marker included, expansion left out."""
-        tokens = self._tokenizer.queries(check_texts(texts, "queries"))
-        return [int(query.scored[: len(query) - query.expanded].sum()) for query in tokens]
-
-    def read_query(self, text: str) -> Reading:
-        """Return the token behind each row that ``encode_queries`` gives of a text, with its place in it."""
-        check_texts([text], "queries")
-        return self._tokenizer.read_query(text)
-
-    def read_document(self, text: str) -> Reading:
-        """Return the token behind each row that ``encode_documents`` gives of a text, with its place in it.
-
-        Examples:
-            >>> from laterank import ColbertEncoder
-            >>> reading = ColbertEncoder.from_pretrained().read_document("Mars is red.")
-            >>> [(token.role, token.text, token.start, token.end) for token in reading.tokens]
-            [('start', '[CLS]', None, None), ('marker', '[unused1]', None, None), ('text', 'mars', 0, 4), ('text', 'is', 5, 7), ('text', 'red', 8, 11), ('end', '[SEP]', None, None)]
-        """
-        check_texts([text], "documents")
-        return self._tokenizer.read_document(text)
-
     def calibration(self) -> Calibration:
         """Return the map from this model's scores to probabilities of relevance, which ``score="probability"`` applies.
 
@@ -338,6 +266,7 @@ class ColbertEncoder:
             "threads": self.threads,
             "workers": self.workers,
             "device_ids": self._device_ids or None,
+            "worker_timeout_seconds": self._worker_timeout_seconds,
             "tokens_per_batch": self._tokens_per_batch,
         }
 
@@ -364,7 +293,11 @@ class ColbertEncoder:
         }
         each = providers_of_workers(self._providers, self._device_ids, self.workers)
         longest = CHARACTERS_PER_TOKEN * self.config.document_length
-        return EncoderPool([{**options, "providers": providers} for providers in each], longest=longest)
+        return EncoderPool(
+            [{**options, "providers": providers} for providers in each],
+            longest=longest,
+            piece_seconds=self._worker_timeout_seconds,
+        )
 
     def _encode(self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]]) -> list[Rows]:
         texts, result = list(texts), []
@@ -373,18 +306,3 @@ class ColbertEncoder:
             self._say_once_if_cut(tokens)
             result += self._embedder.rows(tokens)
         return result
-
-    def _say_once_if_cut(self, tokens: Sequence[Tokens]) -> None:
-        if not self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
-            self._said_cut = True
-            logger.warning(
-                "%s cuts texts at %d tokens; %d are longer, and their ends are not read. This is said once; "
-                "Reranker(..., long_documents='windows') reads documents to their end",
-                self.name,
-                cut[0],
-                len(cut),
-            )
-
-    @lazy
-    def _tokenizer(self) -> ColbertTokenizer:
-        return ColbertTokenizer(self.files.tokenizer, self.config)

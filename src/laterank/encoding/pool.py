@@ -30,7 +30,7 @@ PIECES_PER_WORKER = 4
 """Into how many pieces a worker's share is cut, so that all end at about the same time."""
 PIECE_CHARACTERS = (2_000, 64_000)
 """The least and the most of a piece, but for a single longer text: the most is about one run on a GPU."""
-START_SECONDS, PIECE_SECONDS = 120.0, 600.0
+START_SECONDS = 120.0
 ATTEMPTS = 2
 
 
@@ -46,16 +46,16 @@ class EncoderPool:
         options: Sequence[Mapping[str, Any]],
         *,
         longest: int,
+        piece_seconds: float,
         start_seconds: float = START_SECONDS,
-        piece_seconds: float = PIECE_SECONDS,
     ) -> None:
         """Start nothing yet.
 
         Args:
             options: The ``ColbertEncoder`` of each worker.
             longest: Characters of a text after which a model reads no more, for estimates.
-            start_seconds: How long a worker may load.
-            piece_seconds: How long it may encode one piece, some thousand tokens, before it is replaced.
+            piece_seconds: How long a worker may encode one piece, some thousand tokens, before it is replaced.
+            start_seconds: How long it may load.
         """
         self._finalizer: finalize[[], EncoderPool] | None = None
         self._options = options
@@ -225,8 +225,8 @@ class _Crew:
                     logger.warning("a worker process %s; another one does its work again", death)
         raise WorkerError(
             f"{ATTEMPTS} worker processes in a row ended over the same {len(texts)} documents: the last one {deaths[-1]}. "
-            "Where it was killed, memory may be short: use fewer workers or a smaller tokens_per_batch; what it printed is "
-            "on stderr"
+            "Where it was killed, memory may be short: use fewer workers or a smaller tokens_per_batch; where it is "
+            "slow, give it more worker_timeout_seconds; what it printed is on stderr"
         ) from deaths[-1]
 
     def _living(self, seat: int) -> EncoderProcess:

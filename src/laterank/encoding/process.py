@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,13 @@ Rows = NDArray[np.float32]
 PROGRAM = "import sys; sys.path[:] = {path}; from laterank.encoding.child import main; main()"
 """Nothing of the caller's: its main module is not run again, as multiprocessing's spawn would, and needs no guard."""
 ENDING_SECONDS = 10.0
+OWN_GROUP: dict[str, Any] = (
+    {"process_group": 0}
+    if sys.version_info >= (3, 11) and os.name == "posix"
+    else {"start_new_session": True}
+)
+"""Ctrl-C of a terminal goes to the parent's group alone. A group of the same session, rather than a session of its own: when the
+parent is gone, the system wakes and ends what is stopped in it (POSIX on orphaned process groups), which could not end itself."""
 
 
 class ProcessDied(Exception):  # noqa: N818  # an event that is dealt with, and no caller's error
@@ -61,8 +69,8 @@ class EncoderProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # a fork must not hold half a message
-            start_new_session=True,  # Ctrl-C of a terminal goes to the parent alone
             creationflags=sum(getattr(subprocess, flag, 0) for flag in flags),
+            **OWN_GROUP,
         )
         self._jobs, self._answers = cast(FileIO, self._process.stdin), cast(FileIO, self._process.stdout)
         self._start_seconds, self._piece_seconds = start_seconds, piece_seconds

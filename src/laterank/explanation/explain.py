@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.checks import is_blank
-from laterank.encoding.protocol import Encoder
+from laterank.encoding.protocol import Encoder, encoded_queries
 from laterank.encoding.reading import Reading, Window
 from laterank.encoding.windows import Span
 from laterank.errors import CacheError, InputError
@@ -69,7 +69,7 @@ def explain_documents(
             f"{type(encoder).__name__} has no methods read_query() and read_document(), which explanations need; "
             "use a ColbertEncoder"
         )
-    [query_rows] = encoder.encode_queries([query])
+    [query_rows] = encoded_queries(encoder, [query])
     query_reading, [query_tokens] = encoder.read_query(query), scale.count_tokens([query])
     distinct = list(dict.fromkeys(documents))
     spans_of = dict(zip(distinct, document_windows(distinct), strict=True))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from laterank.encoding.projection import Projection
-from laterank.export.arithmetic import activation_function, attend, layer_norm, product
+from laterank.export.arithmetic import activation_function, attend
 from laterank.export.graph import Floats, GraphWriter
+from laterank.export.parts import NamedParts
 
 __all__ = ["BertNetwork", "layer_count"]
 
@@ -23,7 +23,7 @@ def layer_count(names: Iterable[str]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class BertNetwork:
+class BertNetwork(NamedParts):
     """A BERT encoder without pooler, its three attention projections packed and token type 0 folded into the positions.
 
     Attributes:
@@ -45,11 +45,6 @@ class BertNetwork:
         """How many layers the weights have."""
         return layer_count(self.weights)
 
-    @property
-    def hidden(self) -> int:
-        """Numbers in a hidden state."""
-        return int(self.weights["norm.weight"].shape[0])
-
     def graph(self, projection: Projection | None) -> onnx.ModelProto:
         """Write the graph from ``input_ids`` and ``attention_mask`` to unit-length ``token_embeddings``."""
         graph = GraphWriter()
@@ -61,7 +56,7 @@ class BertNetwork:
         words = graph.add("Gather", [words, "input_ids"], "words_rows")
         positions = graph.add("Slice", [positions, *window], "positions_rows")
         summed = graph.add("Add", [words, positions], "summed")
-        states = self._norm(graph, summed, "norm", "embedded")
+        states = self._add_norm(graph, summed, "norm", "embedded")
         for number in range(self.layers):
             states = self._layer(graph, states, number)
         graph.head(states, projection.layers if projection else ())
@@ -95,9 +90,7 @@ class BertNetwork:
         name, short = f"layers.{number}", f"l{number}"
         packed = self._add_product(graph, states, f"{name}.qkv")
         parts = [f"{short}.query", f"{short}.key", f"{short}.value"]
-        graph.nodes.append(
-            helper.make_node("Split", [packed], parts, axis=-1, num_outputs=3, name=f"{short}.split")
-        )
+        graph.split(packed, parts, f"{short}.split")
         mixed = graph.attention(number, parts, self.heads, self.hidden)
         attended = self._add_product(graph, mixed, f"{name}.attention_out")
         states = self._residual(graph, attended, states, f"{name}.attention_norm", f"{short}.attended")
@@ -108,17 +101,4 @@ class BertNetwork:
 
     def _residual(self, graph: GraphWriter, source: str, skip: str, name: str, output: str) -> str:
         """Add the residual and normalise: two nodes, because the fused one runs four times slower on a CPU."""
-        return self._norm(graph, graph.add("Add", [source, skip], f"{name}.sum"), name, output)
-
-    def _norm(self, graph: GraphWriter, source: str, name: str, output: str) -> str:
-        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        return graph.norm(source, name, weight, bias, self.epsilon, output)
-
-    def _add_product(self, graph: GraphWriter, source: str, name: str) -> str:
-        return graph.product(source, name, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
-
-    def _normalised(self, rows: Floats, name: str) -> Floats:
-        return layer_norm(rows, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.epsilon)
-
-    def _product(self, rows: Floats, name: str) -> Floats:
-        return product(rows, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+        return self._add_norm(graph, graph.add("Add", [source, skip], f"{name}.sum"), name, output)

@@ -52,6 +52,12 @@ class GraphWriter:
         )
         return output
 
+    def split(self, source: str, outputs: Sequence[str], name: str) -> None:
+        """Cut the last axis into equal parts."""
+        self.nodes.append(
+            helper.make_node("Split", [source], outputs, axis=-1, num_outputs=len(outputs), name=name)
+        )
+
     def product(self, source: str, name: str, weight: Floats, bias: Floats | None) -> str:
         """Add ``x W^T + b``. *Shape of the weight:* ``(out, in)``, stored as ``(in, out)``"""
         added = None if bias is None else self.constant(f"{name}.bias", bias)

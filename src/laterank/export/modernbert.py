@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from laterank.encoding.projection import Projection
-from laterank.export.arithmetic import activation_function, attend, layer_norm, product, rotate
+from laterank.export.arithmetic import activation_function, attend, rotate
 from laterank.export.graph import MICROSOFT, Floats, GraphWriter
+from laterank.export.parts import NamedParts
 
 __all__ = ["ModernBertNetwork"]
 
@@ -21,7 +21,7 @@ HIDDEN_FROM_VIEW = -10_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class ModernBertNetwork:
+class ModernBertNetwork(NamedParts):
     """A ModernBERT encoder: rotary positions, normalisation before each part, gated feed-forward, local attention.
 
     Attributes:
@@ -45,11 +45,6 @@ class ModernBertNetwork:
     positions: int
     epsilon: float = 1e-5
     activation: str = "gelu"
-
-    @property
-    def hidden(self) -> int:
-        """Numbers in a hidden state."""
-        return int(self.weights["norm.weight"].shape[0])
 
     def graph(self, projection: Projection | None) -> onnx.ModelProto:
         """Write the graph from ``input_ids`` and ``attention_mask`` to unit-length ``token_embeddings``."""
@@ -133,9 +128,7 @@ class ModernBertNetwork:
         source = self._norm(graph, states, f"{name}.attention_norm") if number else states
         packed = self._add_product(graph, source, f"{name}.qkv")
         parts = [f"{short}.query", f"{short}.key", f"{short}.value"]
-        graph.nodes.append(
-            helper.make_node("Split", [packed], parts, axis=-1, num_outputs=3, name=f"{short}.split")
-        )
+        graph.split(packed, parts, f"{short}.split")
         tables = [f"{kind}_{self.thetas[number]:g}" for kind in ("cos", "sin")]
         turned = [
             graph.add("RotaryEmbedding", [part, "first_position", *tables], f"{part}.turned", MICROSOFT)
@@ -147,24 +140,11 @@ class ModernBertNetwork:
         states = graph.add("Add", [states, attended], f"{short}.attended")
         raised = self._add_product(graph, self._norm(graph, states, f"{name}.output_norm"), f"{name}.up")
         halves = [f"{short}.raised", f"{short}.gate"]
-        graph.nodes.append(
-            helper.make_node("Split", [raised], halves, axis=-1, num_outputs=2, name=f"{short}.halves")
-        )
+        graph.split(raised, halves, f"{short}.halves")
         active = graph.activation(halves[0], self.activation, f"{short}.{self.activation}")
         gated = graph.add("Mul", [active, halves[1]], f"{short}.gated")
         lowered = self._add_product(graph, gated, f"{name}.down")
         return graph.add("Add", [states, lowered], f"{short}.states")
 
     def _norm(self, graph: GraphWriter, source: str, name: str) -> str:
-        weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")
-        return graph.norm(source, name, weight, bias, self.epsilon, f"{name}.output")
-
-    def _add_product(self, graph: GraphWriter, source: str, name: str) -> str:
-        return graph.product(source, name, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))
-
-    def _normalised(self, rows: Floats, name: str) -> Floats:
-        weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")
-        return layer_norm(rows, weight, bias, self.epsilon)
-
-    def _product(self, rows: Floats, name: str) -> Floats:
-        return product(rows, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))
+        return self._add_norm(graph, source, name, f"{name}.output")

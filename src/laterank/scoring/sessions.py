@@ -30,6 +30,7 @@ class _Sessions:
         self._lock = threading.Lock()
 
     def get(self, graph: bytes) -> Any:
+        """Return the session of a graph, loaded at the first time it is asked for."""
         session = self._loaded.get(graph)
         if session is not None:
             return session

@@ -1,0 +1,120 @@
+"""How a model reads texts, as far as its tokenizer alone can tell: tokens, windows, and what is cut off."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from laterank.checks import check_texts, checked_count
+from laterank.encoding.lazy import lazy
+from laterank.encoding.reading import Reading
+from laterank.encoding.tokenization import ColbertTokenizer, Tokens
+from laterank.encoding.windows import WINDOW_TOKENS, Span
+from laterank.errors import InputError
+from laterank.model.config import ColbertConfig
+from laterank.model.files import ModelFiles
+
+__all__ = ["TextReader"]
+
+logger = logging.getLogger(__name__)
+
+
+class TextReader:
+    """The part of an encoder that needs no network; the tokenizer is loaded at the first use."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        """Load nothing yet.
+
+        Args:
+            files: The model.
+        """
+        self.files = files
+        self._said_cut = False
+
+    @property
+    def name(self) -> str:
+        """The model's name as it was asked for."""
+        return self.files.name
+
+    @property
+    def config(self) -> ColbertConfig:
+        """The model's settings."""
+        return self.files.config
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens the model reads of each document, special tokens and marker included."""
+        return [len(tokens) for tokens in self._tokenizer.documents(check_texts(texts, "documents"))]
+
+    def truncates(self, texts: Sequence[str]) -> list[bool]:
+        """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
+        tokens = self._tokenizer.documents(check_texts(texts, "documents"))
+        self._say_once_if_cut(tokens)
+        return [read.truncated for read in tokens]
+
+    def document_windows(
+        self, texts: Sequence[str], *, overlap: float = 0.25, length: int = WINDOW_TOKENS
+    ) -> list[list[Span]]:
+        """Cut documents that are longer than the model reads into windows that it reads to their ends.
+
+        Args:
+            texts: One text each.
+            overlap: The share of a window that the next one repeats, about; in [0, 1).
+            length: The most tokens of a window, special ones included; ``config.document_length`` where that is less.
+
+        Returns:
+            Characters of each window, first and one after last, which together leave nothing out; one window for a document
+            that fits.
+
+        Raises:
+            InputError: If ``overlap`` is no number in [0, 1), or ``length`` no whole number of at least 1.
+            InputTypeError: If a text is no string, naming its position.
+        """
+        if isinstance(overlap, bool) or not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
+            raise InputError(
+                f"overlap is {overlap!r}, expected a share of a window of at least 0 and below 1"
+            )
+        length = checked_count(length, "length")
+        read = self._tokenizer.documents(check_texts(texts, "documents"))
+        return [
+            self._tokenizer.windows(text, overlap=overlap, length=length)
+            if tokens.truncated
+            else [(0, len(text))]
+            for text, tokens in zip(texts, read, strict=True)
+        ]
+
+    def count_query_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many rows each query has of its own: special tokens and marker included, expansion left out."""
+        tokens = self._tokenizer.queries(check_texts(texts, "queries"))
+        return [int(query.scored[: len(query) - query.expanded].sum()) for query in tokens]
+
+    def read_query(self, text: str) -> Reading:
+        """Return the token behind each row that ``encode_queries`` gives of a text, with its place in it."""
+        check_texts([text], "queries")
+        return self._tokenizer.read_query(text)
+
+    def read_document(self, text: str) -> Reading:
+        """Return the token behind each row that ``encode_documents`` gives of a text, with its place in it.
+
+        Examples:
+            >>> from laterank import ColbertEncoder
+            >>> reading = ColbertEncoder.from_pretrained().read_document("Mars is red.")
+            >>> [(token.role, token.text, token.start, token.end) for token in reading.tokens]
+            [('start', '[CLS]', None, None), ('marker', '[unused1]', None, None), ('text', 'mars', 0, 4), ('text', 'is', 5, 7), ('text', 'red', 8, 11), ('end', '[SEP]', None, None)]
+        """
+        check_texts([text], "documents")
+        return self._tokenizer.read_document(text)
+
+    def _say_once_if_cut(self, tokens: Sequence[Tokens]) -> None:
+        if not self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
+            self._said_cut = True
+            logger.warning(
+                "%s cuts texts at %d tokens; %d are longer, and their ends are not read. This is said once; "
+                "Reranker(..., long_documents='windows') reads documents to their end",
+                self.name,
+                cut[0],
+                len(cut),
+            )
+
+    @lazy
+    def _tokenizer(self) -> ColbertTokenizer:
+        return ColbertTokenizer(self.files.tokenizer, self.config)

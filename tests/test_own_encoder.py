@@ -1,0 +1,154 @@
+"""Encoders of the caller's own: what they give is checked before it is scored or kept, and an error says what was wrong."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from laterank import EncodingError, InputTypeError, MemoryCache, Reranker
+from laterank.errors import ShapeError
+from laterank.rows import QuantizedRows
+
+DIM = 4
+
+
+def unit(count: int) -> np.ndarray:
+    """Return rows of unit length."""
+    return np.eye(DIM, dtype=np.float32)[np.arange(count) % DIM]
+
+
+class OwnEncoder:
+    """As little as the protocol asks for; what it gives may be spoilt."""
+
+    name, dim = "own", DIM
+
+    def __init__(
+        self,
+        queries: Callable[[list[np.ndarray]], Any] = list,
+        documents: Callable[[list[np.ndarray]], Any] = list,
+        fingerprint: Any = b"own",
+    ) -> None:
+        self.fingerprint = fingerprint
+        self._spoil_queries, self._spoil_documents = queries, documents
+
+    def encode_queries(self, texts: Sequence[str]) -> Any:
+        return self._spoil_queries([unit(2) for _ in texts])
+
+    def encode_documents(self, texts: Sequence[str]) -> Any:
+        return self._spoil_documents([unit(len(text)) for text in texts])
+
+
+DOCUMENTS = ["a", "bb", "ccc"]
+WRONG = {
+    "a generator": (
+        lambda rows: iter(rows),
+        "gave list_iterator, expected a list with an array for each text",
+    ),
+    "nothing": (lambda rows: None, "gave NoneType, expected a list"),
+    "one too few": (lambda rows: rows[1:], r"gave \d arrays for \d texts, expected one for each"),
+    "lists": (lambda rows: [each.tolist() for each in rows], r"gave text 0 a list, expected a float array"),
+    "one vector": (
+        lambda rows: [each[0] for each in rows],
+        r"gave text 0 an array of float32 and shape \(4,\)",
+    ),
+    "another size": (lambda rows: [each[:, :3] for each in rows], r"shape \(\d, 3\), expected .*, 4\)"),
+    "integers": (lambda rows: [each.astype(np.int8) for each in rows], "gave text 0 an array of int8"),
+    "long rows": (
+        lambda rows: [each * 3 for each in rows],
+        "a row of length 3, expected unit length: divide",
+    ),
+    "NaN": (lambda rows: [each * np.nan for each in rows], "gave text 0 NaN or infinite numbers"),
+    "overflow": (
+        lambda rows: [each * np.float32(1e38) for each in rows],
+        "gave text 0 NaN or infinite numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("side", ["queries", "documents"])
+@pytest.mark.parametrize(("spoil", "message"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_scored_is_named(
+    spoil: Callable[[list[np.ndarray]], Any], message: str, side: str, cache: bool
+) -> None:
+    """By the method and the class that gave it; and nothing of it is kept."""
+    reranker = Reranker(OwnEncoder(**{side: spoil}), cache=cache)
+    with pytest.raises(EncodingError, match=rf"encode_{side}\(\) of OwnEncoder .*{message}"):
+        reranker.rank("query", DOCUMENTS)
+    if isinstance(reranker.cache, MemoryCache):
+        assert reranker.cache.stats().documents == 0
+
+
+def test_a_query_without_rows_is_named_and_a_document_without_ranks_last() -> None:
+    """A query must have something to score; a document need not."""
+    with pytest.raises(
+        EncodingError, match=r"text 0 an array of float32 and shape \(0, 4\), expected .*at least 1"
+    ):
+        Reranker(OwnEncoder(queries=lambda rows: [each[:0] for each in rows])).rank("query", DOCUMENTS)
+    empty = Reranker(OwnEncoder(documents=lambda rows: [rows[0][:0], *rows[1:]]))
+    assert empty.rank("query", DOCUMENTS)[-1].index == 0
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("shape", [list, tuple, lambda rows: np.stack([each[:1] for each in rows])])
+def test_what_can_be_scored_is_taken(kind: str, shape: Callable[[list[np.ndarray]], Any]) -> None:
+    """Floats of any kind, in any sequence, also as one array; rows shorter than 1 as well, such as means."""
+    given = OwnEncoder(documents=lambda rows: shape([(each * 0.5).astype(kind) for each in rows]))
+    assert [place.score for place in Reranker(given).rank("query", ["a", "a", "a"])] == [0.25] * 3
+
+
+def test_a_fingerprint_is_bytes() -> None:
+    """A text would not tell the models in a cache apart as bytes do, and hashing it is an error of Python's own."""
+    with pytest.raises(EncodingError, match="fingerprint of OwnEncoder is str, expected bytes"):
+        Reranker(OwnEncoder(fingerprint="own")).rank("query", DOCUMENTS)
+
+
+def test_half_an_encoder_is_none() -> None:
+    """Both methods must be there when the reranker is made."""
+
+    class QueriesOnly:
+        def encode_queries(self, texts: Sequence[str]) -> list[np.ndarray]:
+            return []
+
+    with pytest.raises(InputTypeError, match="encoder is QueriesOnly, expected an Encoder"):
+        Reranker(QueriesOnly())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "scales", "error", "message"),
+    [
+        ([[1, 2]], np.ones(1, np.float32), InputTypeError, "numbers is list, expected an array of int8"),
+        (
+            np.ones((1, 2)),
+            np.ones(1, np.float32),
+            InputTypeError,
+            "numbers is an array of float64, expected .* int8",
+        ),
+        (
+            np.ones((1, 2), np.int8),
+            np.ones(1),
+            InputTypeError,
+            "scales is an array of float64, expected .* float32",
+        ),
+        (
+            np.ones(2, np.int8),
+            np.ones(2, np.float32),
+            ShapeError,
+            r"numbers has shape \(2,\), expected \(tokens, dim\)",
+        ),
+        (
+            np.ones((3, 2), np.int8),
+            np.ones(2, np.float32),
+            ShapeError,
+            r"scales has shape \(2,\), expected \(3,\)",
+        ),
+        (np.ones((3, 2), np.int8), np.ones((3, 1), np.float32), ShapeError, r"scales has shape \(3, 1\)"),
+    ],
+)
+def test_int8_rows_are_checked_when_they_are_made(
+    numbers: Any, scales: Any, error: type[Exception], message: str
+) -> None:
+    """By hand, as a cache of the caller's does it: types and shapes of both arrays."""
+    with pytest.raises(error, match=message):
+        QuantizedRows(numbers, scales)
