@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,13 @@ __all__ = ["ColbertEncoder"]
 logger = logging.getLogger(__name__)
 
 Rows = NDArray[np.float32]
+Kind = Literal["queries", "documents"]
+
+CURES: dict[Kind, str] = {
+    "queries": "; ask shorter questions",
+    "documents": "; long_documents='windows' reads documents to their end",
+}
+"""What to do where texts are cut."""
 
 TEXTS_PER_ROUND = 1024
 """Texts that are tokenised, encoded and given back before the next are looked at."""
@@ -94,7 +101,7 @@ class ColbertEncoder:
         self.files = files
         self.threads = threads if threads is not None else usable_cpus()
         self._truncate_dim = truncate_dim
-        self._said_cut = False
+        self._said_cut: set[Kind] = set()
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
         self._device_ids = devices = checked_devices(device_ids, providers)
@@ -220,7 +227,7 @@ class ColbertEncoder:
             InputTypeError: If a text is no string, naming its position.
             EncodingError: If the model gives NaN or infinite numbers.
         """
-        return self._encode(check_texts(texts, "queries"), self._tokenizer.queries)
+        return self._encode(check_texts(texts, "queries"), self._tokenizer.queries, "queries")
 
     def encode_documents(self, texts: Sequence[str]) -> list[Rows]:
         """Encode documents.
@@ -239,7 +246,7 @@ class ColbertEncoder:
         check_texts(texts, "documents")
         if self._pool is not None and self._pool.pays(texts):
             return self._pool.encode_documents(texts)
-        return self._encode(texts, self._tokenizer.documents)
+        return self._encode(texts, self._tokenizer.documents, "documents")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens the model reads of each document, special tokens and marker included."""
@@ -248,7 +255,7 @@ class ColbertEncoder:
     def truncates(self, texts: Sequence[str]) -> list[bool]:
         """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
         tokens = self._tokenizer.documents(check_texts(texts, "documents"))
-        self._say_once_if_cut(tokens)
+        self._say_once_if_cut(tokens, "documents")
         return [read.truncated for read in tokens]
 
     def document_windows(
@@ -366,23 +373,27 @@ class ColbertEncoder:
         longest = CHARACTERS_PER_TOKEN * self.config.document_length
         return EncoderPool([{**options, "providers": providers} for providers in each], longest=longest)
 
-    def _encode(self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]]) -> list[Rows]:
+    def _encode(
+        self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]], kind: Kind
+    ) -> list[Rows]:
         texts, result = list(texts), []
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
-            self._say_once_if_cut(tokens)
+            self._say_once_if_cut(tokens, kind)
             result += self._embedder.rows(tokens)
         return result
 
-    def _say_once_if_cut(self, tokens: Sequence[Tokens]) -> None:
-        if not self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
-            self._said_cut = True
+    def _say_once_if_cut(self, tokens: Sequence[Tokens], kind: Kind) -> None:
+        if kind not in self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
+            self._said_cut.add(kind)
             logger.warning(
-                "%s cuts texts at %d tokens; %d are longer, and their ends are not read. This is said once; "
-                "Reranker(..., long_documents='windows') reads documents to their end",
+                "%s cuts %s at %d tokens: the end of %d of %d is not read. This is said once%s",
                 self.name,
+                kind,
                 cut[0],
                 len(cut),
+                len(tokens),
+                CURES[kind],
             )
 
     @lazy
