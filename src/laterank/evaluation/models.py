@@ -61,7 +61,9 @@ def named_rerankers(
     rerankers: dict[str, Reranker] = {}
     for name, model in named:
         if name in rerankers:
-            raise InputError(f"two models are called {name!r}; pass a mapping with names of your own")
+            raise InputError(
+                f"two models are called {name!r}; pass other settings, or a mapping with names of your own"
+            )
         rerankers[name] = (
             model
             if isinstance(model, Reranker)
