@@ -385,7 +385,8 @@ def test_options_that_cannot_work_are_named_as_the_shell_has_them(
     """One message and a wrong use."""
     code, out, error = run("rerank", "sea", records, "-m", TINY, *options)
     assert (code, out) == (2, "")
-    assert error.startswith(f"laterank: {said}")
+    assert error.startswith("laterank: ")
+    assert said in error
 
 
 def test_what_is_cut_is_said_in_the_words_of_the_shell(run: Run, passages: Path) -> None:
