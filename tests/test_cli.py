@@ -21,6 +21,7 @@ from laterank.cli import main
 from laterank.cli.app import COMMANDS
 from laterank.cli.cache import parsed_bytes
 from laterank.cli.inputs import read_records
+from laterank.cli.messages import OPTIONS, in_shell_words
 from laterank.cli.output import byte_size, one_line
 from laterank.errors import InputError
 
@@ -198,6 +199,9 @@ def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     process = start(
         "warm", "-", "--cache", cache, "--model", TINY, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
+    assert process.stdin is not None
+    process.stdin.write(b"Mars is red.\n")  # a cache is made for something
+    process.stdin.flush()
     deadline = time.monotonic() + 60
     while not cache.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -345,6 +349,78 @@ def test_a_terminal_gets_a_table_and_no_color_is_respected(passages: Path) -> No
     assert "\x1b[3" not in written
 
 
+def test_options_for_the_first_stage_are_those_of_the_library(run: Run, records: Path) -> None:
+    """The order of the lines, or their scores, are mixed in; what is not read says so."""
+    reranker, scores = Reranker.from_pretrained(TINY, threads=1), [0.0, 1.0, 2.0, 3.0]
+    for options, expected in (
+        (("--fusion", "rrf"), reranker.rank("sea", PASSAGES, fusion="rrf")),
+        (
+            ("--fusion", "weighted", "--fusion-weight", 0.2),
+            reranker.rank("sea", PASSAGES, fusion="weighted", fusion_weight=0.2, first_stage_scores=scores),
+        ),
+        (("--budget", 2), Reranker.from_pretrained(TINY, threads=1).rank("sea", PASSAGES, budget=2)),
+    ):
+        code, out, _ = run("rerank", "sea", records, "-m", TINY, "--json", *options)
+        found = [json.loads(line) for line in out.splitlines()]
+        assert code == 0
+        assert [entry["index"] for entry in found] == [place.index for place in expected]
+        assert [entry.get("fused_score") for entry in found] == [place.fused for place in expected]
+        assert [entry.get("scored", True) for entry in found] == [place.scored for place in expected]
+    assert run("rerank", "sea", records, "-m", TINY, "--budget", 2)[1].count("not read") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--fusion", "rrf", "--budget", 2), "fusion mixes two rankings"),
+        (("--patience", 2), "patience is 2 and --top-n is None; pass --top-n"),
+        (("--fusion-weight", 2), "--fusion-weight is 2.0"),
+        (("--fusion", "weighted", "--score-field", "nix"), 'document 1 has no number under "nix"'),
+        (("--workers", -1), "workers is -1"),
+    ],
+)
+def test_options_that_cannot_work_are_named_as_the_shell_has_them(
+    run: Run, records: Path, options: tuple[object, ...], said: str
+) -> None:
+    """One message and a wrong use."""
+    code, out, error = run("rerank", "sea", records, "-m", TINY, *options)
+    assert (code, out) == (2, "")
+    assert error.startswith("laterank: ")
+    assert said in error
+
+
+def test_what_is_cut_is_said_in_the_words_of_the_shell(run: Run, passages: Path) -> None:
+    """Of a document with the option that reads it whole, of a query without."""
+    long = "The sea is deep. " * 200
+    _, _, said = run("rerank", "red", "-m", TINY, stdin=long)
+    assert "cuts documents at 48 tokens" in said
+    assert "--long-documents windows reads documents" in said
+    _, _, said = run("rerank", long, passages, "-m", TINY)
+    assert "cuts queries at 32 tokens" in said
+    assert "long" not in said
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("use long_documents='windows'", "use --long-documents windows"),
+        ('or fusion="rrf", which', "or --fusion rrf, which"),
+        ("local_files_only=True forbids", "--offline forbids"),
+        ("bundled,fusion=rrf and top_n/a.txt", "bundled,fusion=rrf and top_n/a.txt"),
+        ("a score of no budget", "a score of no budget"),
+    ],
+)
+def test_only_options_are_said_otherwise(message: str, said: str) -> None:
+    """Names of models, files, and words of English stay."""
+    assert in_shell_words(message) == said
+
+
+def test_every_option_that_messages_name_is_one_of_rerank(run: Run) -> None:
+    """So that nobody is sent to an option that is not there."""
+    _, out, _ = run("rerank", "--help")
+    assert [option for option in OPTIONS.values() if option not in out] == []
+
+
 # --- warm and cache -------------------------------------------------------------------------------------------------
 
 
@@ -459,6 +535,21 @@ def test_sizes_are_read_and_written_for_people() -> None:
     for text in ("", "two", "-1", "5 apples"):
         with pytest.raises(InputError, match="expected a size"):
             parsed_bytes(text)
+
+
+@pytest.mark.parametrize("content", [None, b"b\xe9d\n", b'{"body": "a"}\n'])
+def test_nothing_is_made_for_what_cannot_be_read(
+    run: Run, passages: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    """Neither for a file that is not there, also as the second, nor for one whose first line is broken."""
+    wrong, path = tmp_path / "wrong.jsonl", tmp_path / "rows.sqlite"
+    if content is not None:
+        wrong.write_bytes(content)
+    files = [wrong] if content is not None else [passages, wrong]
+    code, out, error = run("warm", *files, "--cache", path, "-m", TINY)
+    assert (code, out) == (2, "")
+    assert str(wrong) in error
+    assert not path.exists()
 
 
 # --- explain --------------------------------------------------------------------------------------------------------

@@ -82,6 +82,24 @@ def test_evaluate_takes_files_a_run_and_several_models(run: Run, folder: Path, t
     assert found["systems"]["bert-pylate"]["timing"]["queries"] == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (("--fusion", "rrf"), "bert-pylate,fusion=rrf"),
+        (("--fusion", "weighted", "--fusion-weight", 0.2), "bert-pylate,fusion=weighted,fusion_weight=0.2"),
+        (("--budget", 2), "bert-pylate,budget=2"),
+        (("--patience", 1, "--top-n", 10), "bert-pylate,patience=1,top_n=10"),
+    ],
+)
+def test_evaluate_shows_a_model_alone_and_with_options(
+    run: Run, folder: Path, options: tuple[object, ...], name: str
+) -> None:
+    """Side by side, under a name that says how."""
+    code, printed, _ = run("evaluate", folder, "-m", TINY, "--timed", 1, "--json", *options)
+    assert code == 0
+    assert list(json.loads(printed)["systems"]) == ["BM25", "bert-pylate", name]
+
+
 def test_compare_prints_the_tables_and_the_explanations(run: Run, folder: Path, tmp_path: Path) -> None:
     """And a page in place of the explanations where it is saved; judgements are not needed."""
     (folder / "qrels.tsv").unlink()
@@ -108,6 +126,10 @@ def test_compare_prints_the_tables_and_the_explanations(run: Run, folder: Path, 
         (("evaluate", "FOLDER", "--split", "dev", "--qrels-file", "none.tsv"), "none.tsv cannot be read"),
         (("evaluate", "FOLDER", "-o", "plot.png"), "plot.png has no known ending"),
         (("evaluate", "FOLDER", "--measure", "nDGC@10"), "measure 'nDGC@10' is unknown"),
+        (("evaluate", "FOLDER", "-m", TINY, "--fusion", "rrf", "--budget", "2"), "fusion mixes two rankings"),
+        (("evaluate", "FOLDER", "-m", TINY, "--patience", "2"), "pass --top-n"),
+        (("evaluate", "FOLDER", "-m", TINY, "--patience", "2", "--top-n", "3"), "further than --top-n"),
+        (("evaluate", "FOLDER", "-m", TINY, "--top-n", "3"), "without patience"),
         (("compare", "FOLDER"), "name two with --model"),
         (("compare", "FOLDER", "-m", "bundled,colour=red"), "setting 'colour=red'"),
     ],

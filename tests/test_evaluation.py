@@ -321,6 +321,41 @@ def test_a_missing_extra_says_what_to_install(
         evaluate(COLLECTION, bundled)
 
 
+@pytest.mark.parametrize(
+    ("options", "alike"),
+    [
+        ({"fusion": "rrf", "fusion_weight": 0}, 0),
+        ({"fusion": "rrf", "fusion_weight": 1}, 1),
+        ({"fusion": "weighted", "fusion_weight": 1}, 1),
+        ({"budget": 4}, 1),
+        ({"patience": 4, "top_n": 10}, 1),
+    ],
+)
+def test_options_of_no_effect_change_nothing(
+    bundled: Reranker, options: dict[str, object], alike: int
+) -> None:
+    """All weight on one side is that side, and a limit that is never met is none."""
+    first, alone, mixed = evaluate(COLLECTION, bundled, timed_queries=0, **options).systems
+    assert mixed.values == (first, alone)[alike].values
+
+
+def test_an_early_exit_is_measured_with_an_empty_cache(bundled: Reranker) -> None:
+    """Every query reads one document only, the first, whatever was read before; then the first stage's order is kept."""
+    found = evaluate(COLLECTION, bundled, budget=1, timed_queries=0)
+    assert found.systems[2].values == found.systems[0].values
+    assert any("began with an empty cache" in note for note in found.notes)
+
+
+def test_a_weighted_fusion_needs_scores_of_the_run(bundled: Reranker) -> None:
+    """Which a mapping may have."""
+    run = {"1": ["rose", "mars"], "2": ["mars", "venus"], "3": ["venus", "rose"]}
+    with pytest.raises(InputError, match="the run has no scores"):
+        evaluate(COLLECTION, bundled, run=run, fusion="weighted")
+    scored = {query: {documents[0]: 2.0, documents[1]: 1.0} for query, documents in run.items()}
+    found = evaluate(COLLECTION, bundled, run=scored, fusion="weighted", fusion_weight=0, timed_queries=0)
+    assert found.systems[2].values == found.systems[0].values
+
+
 # --- faces --------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from chromium import Chromium, chromium, missing
 from test_explanation_html import HOSTILE, contrast
 
 from laterank import Reranker
+from laterank.evaluation import Collection, Comparison, compare
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not installed: {missing()}")
 
@@ -21,7 +22,7 @@ DOCUMENTS = [
     "",
     "planet " * 400,
 ]
-PAGES = ["one", "hostile", "unbreakable", "rtl", "long", "ranking", "notebook"]
+PAGES = ["one", "hostile", "unbreakable", "rtl", "long", "ranking", "notebook", "comparison"]
 RED = 8
 """The row of the query's ``Red``: two are the start token and the marker."""
 
@@ -35,7 +36,7 @@ return [...document.querySelectorAll('.lr-tip')]
 """
 OVERFLOW = """
 const width = document.documentElement.clientWidth;
-const clipped = element => element.closest('.lr-bump li, .lr-tip, .lr-hint, svg');
+const clipped = element => element.closest('.lr-bump li, .lr-tip, .lr-hint, svg, .lr-wide table');
 return [document.documentElement.scrollWidth - width,
   [...document.body.querySelectorAll('*')].filter(element => !clipped(element))
     .filter(element => element.getBoundingClientRect().right > width + 1).map(element => element.outerHTML.slice(0, 80))];
@@ -75,6 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "rtl": model.explain("ما هو الكوكب الأحمر؟", DOCUMENTS[4]).to_html(),
         "long": model.explain(QUERY, DOCUMENTS[6]).to_html(),
         "ranking": model.explain_ranking(QUERY, DOCUMENTS, top_n=3).to_html(),
+        "comparison": compared(model).to_html(),
         "notebook": "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         "<link rel=icon href='data:,'><style>.output.output ol, .output.output p { padding-left: 2em }"
         ".output tr:nth-child(odd), .output tr:hover { background: #222222 }</style><div class=output>"
@@ -84,6 +86,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, page in found.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     return folder
+
+
+def compared(model: Reranker) -> Comparison:
+    """Compare a model with a part of itself on texts that try to be markup, or to stick out."""
+    collection = Collection(
+        HOSTILE,
+        dict(zip("abcdef", DOCUMENTS, strict=False)),
+        {HOSTILE: QUERY, "q": f"{'hot' * 60} {HOSTILE}"},
+    )
+    small = Reranker.from_pretrained(truncate_dim=2, threads=1)
+    run = {query: list(collection.documents) for query in collection.queries}
+    return compare(collection, {HOSTILE: model, "small": small}, run=run, explained=2)
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +119,7 @@ def test_nothing_sticks_out_and_nothing_complains(
     assert browser.log() == []
 
 
-@pytest.mark.parametrize("page", ["hostile", "ranking"])
+@pytest.mark.parametrize("page", ["hostile", "ranking", "comparison"])
 def test_injected_markup_is_text(browser: Chromium, folder: Path, page: str) -> None:
     """The browser builds no element of it and shows it to the reader."""
     browser.open(folder / f"{page}.html", width=1280)

@@ -223,7 +223,7 @@ def test_the_answer_at_the_end_of_20_000_words_is_found_in_windows_and_missed_wi
     assert missed[0].index != 1
     assert [place.index for place in missed if place.truncated] == [1]
     [said] = [record.getMessage() for record in caplog.records]
-    assert "cuts texts at 300 tokens" in said
+    assert "cuts documents at 300 tokens" in said
     assert "long_documents='windows'" in said
 
 

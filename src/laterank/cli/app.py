@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 import laterank
+from laterank.cli.messages import say, spoken_log
 from laterank.errors import InputError, LaterankError
 
 __all__ = ["COMMANDS", "app", "run"]
@@ -64,7 +65,7 @@ class CommandsOnUse(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except LaterankError as error:
-            typer.echo(f"laterank: {error}", err=True)
+            say(error)
             raise typer.Exit(USAGE if isinstance(error, InputError) else FAILED) from None
         except OSError as error:
             with suppress(OSError):  # an output that is no file
@@ -73,7 +74,7 @@ class CommandsOnUse(TyperGroup):
                 )  # nothing is flushed at the end
             if isinstance(error, BrokenPipeError):  # the reader, such as head, has what it wanted
                 raise typer.Exit(PIPE_CLOSED) from None
-            typer.echo(f"laterank: {error}", err=True)
+            say(error)
             raise typer.Exit(FAILED) from None
         return result
 
@@ -111,7 +112,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a sign that the terminal cannot show is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=arguments, prog_name="laterank")
+        with spoken_log():
+            app(args=arguments, prog_name="laterank")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     return 0

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from laterank.cli.options import LongDocuments, LongDocumentsChoice, Offline, Threads, Workers
 from laterank.cli.output import write
 
-__all__ = [
-    "CorpusFile",
-    "Depth",
-    "Folder",
-    "Models",
-    "QueriesFile",
-    "RunFile",
-    "Sample",
-    "write_markdown",
-]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from laterank.evaluation import Collection
+    from laterank.reranker import Reranker
+
+__all__ = ["CollectionOptions", "ModelsOptions", "write_markdown"]
 
 Folder: TypeAlias = Annotated[
     Path | None,
@@ -60,6 +59,67 @@ Models: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionOptions:
+    """Documents, queries, and the first stage's results of them."""
+
+    folder: Folder = None
+    corpus_file: CorpusFile = None
+    queries_file: QueriesFile = None
+    run: RunFile = None
+    depth: Depth = 100
+    queries: Sample = None
+
+    def unjudged(self) -> Collection:
+        """Read documents and queries.
+
+        Raises:
+            LaterankError: What ``read_collection`` raises.
+        """
+        from laterank.evaluation.reading import read_collection
+
+        return read_collection(self.folder, corpus=self.corpus_file, queries=self.queries_file, judged=False)
+
+    def judged(self, qrels: Path | None, split: str | None) -> Collection:
+        """Read documents, queries and judgements.
+
+        Raises:
+            LaterankError: What ``read_collection`` raises.
+        """
+        from laterank.evaluation.reading import read_collection
+
+        return read_collection(
+            self.folder, corpus=self.corpus_file, queries=self.queries_file, qrels=qrels, split=split
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsOptions:
+    """Which models are measured, and what they have in common."""
+
+    model: Models = None
+    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE
+    threads: Threads = None
+    workers: Workers = None
+    offline: Offline = False
+
+    def rerankers(self, models: Sequence[str]) -> dict[str, Reranker]:
+        """Make a reranker of each model, under the name by which it is reported.
+
+        Raises:
+            LaterankError: What ``named_rerankers`` raises.
+        """
+        from laterank.evaluation.models import named_rerankers
+
+        return named_rerankers(
+            models,
+            long_documents=self.long_documents.value,
+            threads=self.threads,
+            workers=self.workers,
+            local_files_only=self.offline,
+        )
 
 
 def write_markdown(text: str) -> None:

@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
-from laterank.cli.collections import (
-    CorpusFile,
-    Depth,
-    Folder,
-    Models,
-    QueriesFile,
-    RunFile,
-    Sample,
-    write_markdown,
-)
-from laterank.cli.options import Json, Offline, Threads
+from laterank.cli.collections import CollectionOptions, ModelsOptions, write_markdown
+from laterank.cli.groups import option_groups
+from laterank.cli.options import Json
 from laterank.cli.output import print_json, write
 from laterank.errors import InputError
 
 __all__ = ["compare"]
 
+TopK: TypeAlias = Annotated[
+    int, typer.Option("--top-k", metavar="N", help="Compare so many of the first as sets.")
+]
+Explained: TypeAlias = Annotated[
+    int, typer.Option("--explain", metavar="N", help="Explain so many queries, the least alike first.")
+]
+Files: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Save as `.json`, `.md` or `.html` (a page); give it several times.",
+    ),
+]
 
+
+@option_groups
 def compare(
     *,
-    folder: Folder = None,
-    corpus_file: CorpusFile = None,
-    queries_file: QueriesFile = None,
-    model: Models = None,
-    run: RunFile = None,
-    depth: Depth = 100,
-    queries: Sample = None,
-    top_k: Annotated[
-        int, typer.Option("--top-k", metavar="N", help="Compare so many of the first as sets.")
-    ] = 10,
-    explain: Annotated[
-        int, typer.Option("--explain", metavar="N", help="Explain so many queries, the least alike first.")
-    ] = 3,
-    out: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Save as `.json`, `.md` or `.html` (a page); give it several times.",
-        ),
-    ] = None,
-    threads: Threads = None,
-    offline: Offline = False,
+    collection: CollectionOptions,
+    models: ModelsOptions,
+    top_k: TopK = 10,
+    explain: Explained = 3,
+    out: Files = None,
     json: Json = False,
 ) -> None:
     """Measure how much two models disagree, without judgements, and explain the queries that differ most.
@@ -57,24 +47,19 @@ def compare(
     """
     from laterank.evaluation.compare import compare as compared
     from laterank.evaluation.comparison import COMPARISON_FILES
-    from laterank.evaluation.models import named_rerankers
-    from laterank.evaluation.reading import read_collection
     from laterank.evaluation.saving import check_files
 
     files = check_files(out or (), COMPARISON_FILES)
-    models = model or []
-    if not models:
+    if not models.model:
         raise InputError(
             "no model is named; name two with --model, or one that is compared with the bundled model"
         )
     found = compared(
-        read_collection(folder, corpus=corpus_file, queries=queries_file, judged=False),
-        named_rerankers(
-            ["bundled", *models] if len(models) == 1 else models, threads=threads, local_files_only=offline
-        ),
-        run=run,
-        depth=depth,
-        queries=queries,
+        collection.unjudged(),
+        models.rerankers(["bundled", *models.model] if len(models.model) == 1 else models.model),
+        run=collection.run,
+        depth=collection.depth,
+        queries=collection.queries,
         top_k=top_k,
         explained=explain,
         progress=True,

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
+from laterank.cli.groups import option_groups
 from laterank.cli.inputs import read_records, read_text
-from laterank.cli.options import (
-    CacheFile,
-    Fields,
-    Json,
-    LongDocuments,
-    LongDocumentsChoice,
-    Model,
-    Offline,
-    OnnxFile,
-    Quantized,
-    Score,
-    ScoreChoice,
-    Threads,
-    make_reranker,
-)
+from laterank.cli.options import CacheFile, Fields, Json, ModelOptions, Score, ScoreChoice
 from laterank.cli.output import print_json, write
 from laterank.errors import InputError, LaterankError
 from laterank.explanation.ranking import RankingExplanation
@@ -30,25 +17,28 @@ from laterank.explanation.single import Explanation
 
 __all__ = ["explain"]
 
+DocumentFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--file", "-f", metavar="FILE", help="A file that is the document; `-`: standard input."),
+]
+RankingFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ranking",
+        "-r",
+        metavar="FILE",
+        help="Explain a ranking: a text or a JSON object a line, in the order before.",
+    ),
+]
 
+
+@option_groups
 def explain(
+    *,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="The question.")],
     document: Annotated[str | None, typer.Argument(metavar="DOCUMENT", help="The document's text.")] = None,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "--file", "-f", metavar="FILE", help="A file that is the document; `-`: standard input."
-        ),
-    ] = None,
-    ranking: Annotated[
-        str | None,
-        typer.Option(
-            "--ranking",
-            "-r",
-            metavar="FILE",
-            help="Explain a ranking: a text or a JSON object a line, in the order before.",
-        ),
-    ] = None,
+    file: DocumentFile = None,
+    ranking: RankingFile = None,
     top_n: Annotated[
         int, typer.Option("--top-n", "-n", metavar="N", help="How many of a ranking to show.")
     ] = 10,
@@ -56,14 +46,9 @@ def explain(
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page for a browser.")
     ] = None,
     score: Score = ScoreChoice.MEAN,
-    model: Model = "bundled",
     cache: CacheFile = None,
     field: Fields = None,
-    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE,
-    onnx_file: OnnxFile = None,
-    quantized: Quantized = None,
-    threads: Threads = None,
-    offline: Offline = False,
+    model: ModelOptions,
     json: Json = False,
 ) -> None:
     """Show which token of a document each token of the query met, and what it adds to the score."""
@@ -71,21 +56,12 @@ def explain(
         raise InputError("expected one of: a document's text, --file with a document, --ranking with many")
     records = [] if ranking is None else list(read_records([ranking], names=field))
     text = read_text(file) if file is not None else document
-    reranker = make_reranker(
-        model,
-        cache=cache,
-        score=score,
-        long_documents=long_documents,
-        onnx_file=onnx_file,
-        quantized=quantized,
-        threads=threads,
-        offline=offline,
-    )
     explanation: Explanation | RankingExplanation
-    if text is not None:
-        explanation = reranker.explain(query, text)
-    else:
-        explanation = reranker.explain_ranking(query, [record.text for record in records], top_n=top_n)
+    with model.reranker(cache=cache, score=score) as reranker:
+        if text is not None:
+            explanation = reranker.explain(query, text)
+        else:
+            explanation = reranker.explain_ranking(query, [record.text for record in records], top_n=top_n)
     _show(explanation, html=html, json=json)
 
 

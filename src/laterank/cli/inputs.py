@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from laterank.errors import InputError
 
-__all__ = ["STANDARD_INPUT", "Record", "count_lines", "read_records", "read_text"]
+__all__ = ["STANDARD_INPUT", "Record", "begun", "count_lines", "read_records", "read_text"]
 
 STANDARD_INPUT = "-"
 
@@ -41,11 +42,20 @@ def read_records(files: Sequence[str], *, names: Sequence[str] | None = None) ->
         names: The fields that hold the text, joined by a space; None for ``text``.
 
     Raises:
-        InputError: If a file cannot be read, a line is no UTF-8 or no JSON object, or lacks the field, naming file and line.
+        InputError: If a file cannot be read, a line is no UTF-8 or no JSON object, or lacks the field, naming file and line. A
+            file that is not there is found before the first line is read.
     """
+    for file in files:
+        if file != STANDARD_INPUT and not Path(file).expanduser().exists():
+            raise _unreadable(file, "No such file or directory")
     for file in files:
         with _opened(file) as lines:
             yield from _records(lines, file, tuple(names or ("text",)))
+
+
+def begun(records: Iterator[Record]) -> Iterator[Record]:
+    """Read the first record now, so that what is wrong with it is found before anything is made for it."""
+    return chain(list(islice(records, 1)), records)
 
 
 def read_text(file: str) -> str:
@@ -81,11 +91,15 @@ def _opened(file: str) -> Iterator[BinaryIO]:
     try:
         lines = Path(file).expanduser().open("rb")
     except OSError as error:
-        raise InputError(
-            f"{file} cannot be read: {error.strerror}; name a file of texts or JSON lines"
-        ) from error
+        raise _unreadable(file, error.strerror) from error
     with lines:
         yield lines
+
+
+def _unreadable(file: str, reason: str | None) -> InputError:
+    return InputError(
+        f"{file or 'a file without a name'} cannot be read: {reason}; name a file of texts or JSON lines"
+    )
 
 
 def _decoded(line: bytes, file: str, number: int) -> str:

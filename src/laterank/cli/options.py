@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -9,23 +10,26 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
+    from laterank.fusion import FusionKind
     from laterank.reranker import Reranker
 
 __all__ = [
     "CacheFile",
     "Fields",
+    "FirstStageOptions",
     "Json",
     "LongDocuments",
     "LongDocumentsChoice",
     "Model",
     "ModelArgument",
+    "ModelOptions",
     "Offline",
     "OnnxFile",
     "Quantized",
     "Score",
     "ScoreChoice",
     "Threads",
-    "make_reranker",
+    "Workers",
 ]
 
 
@@ -43,6 +47,13 @@ class LongDocumentsChoice(str, Enum):
     TRUNCATE = "truncate"
     WINDOWS = "windows"
     ERROR = "error"
+
+
+class FusionChoice(str, Enum):
+    """How the first stage's ranking is mixed in."""
+
+    RRF = "rrf"
+    WEIGHTED = "weighted"
 
 
 _MODEL_HELP = "`bundled`, a hub id such as `colbert-ir/colbertv2.0`, or a folder."
@@ -64,6 +75,10 @@ Offline: TypeAlias = Annotated[bool, typer.Option("--offline", help="Never use t
 Threads: TypeAlias = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="Threads; every usable processor if not given.")
 ]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Processes that encode side by side; none if not given."),
+]
 Score: TypeAlias = Annotated[
     ScoreChoice,
     typer.Option(
@@ -78,6 +93,35 @@ LongDocuments: TypeAlias = Annotated[
         "--long-documents",
         metavar="HOW",
         help="Longer ones than the model reads: `truncate` cuts their end off, `windows` reads them whole, `error` stops.",
+    ),
+]
+Fusion: TypeAlias = Annotated[
+    FusionChoice | None,
+    typer.Option(
+        "--fusion",
+        metavar="HOW",
+        help="Mix in the first stage: `rrf` its order, `weighted` its scores.",
+        show_default=False,
+    ),
+]
+FusionWeight: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--fusion-weight",
+        metavar="W",
+        help="The reranker's share, from 0 (the first stage's order) to 1 (the reranker's).",
+    ),
+]
+Budget: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--budget", metavar="N", help="Encode at most so many documents a query, the first ones."),
+]
+Patience: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--patience",
+        metavar="N",
+        help="Stop encoding after so many in a row that did not reach the best `--top-n`.",
     ),
 ]
 CacheFile: TypeAlias = Annotated[
@@ -97,31 +141,53 @@ Fields: TypeAlias = Annotated[
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
 
 
-def make_reranker(
-    model: str,
-    *,
-    cache: Path | None = None,
-    score: ScoreChoice = ScoreChoice.MEAN,
-    long_documents: LongDocumentsChoice = LongDocumentsChoice.TRUNCATE,
-    onnx_file: str | None = None,
-    quantized: bool | None = None,
-    threads: int | None = None,
-    offline: bool = False,
-) -> Reranker:
-    """Make the reranker that the options ask for.
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model reads the documents, and how: the options of ``Reranker.from_pretrained``."""
 
-    Raises:
-        LaterankError: What ``Reranker.from_pretrained`` raises.
-    """
-    from laterank.reranker import Reranker
+    model: Model = "bundled"
+    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE
+    onnx_file: OnnxFile = None
+    quantized: Quantized = None
+    threads: Threads = None
+    workers: Workers = None
+    offline: Offline = False
 
-    return Reranker.from_pretrained(
-        model,
-        cache=cache if cache is not None else True,
-        score=score.value,
-        long_documents=long_documents.value,
-        onnx_file=onnx_file,
-        quantized=quantized,
-        threads=threads,
-        local_files_only=offline,
-    )
+    def reranker(self, *, cache: Path | None, score: ScoreChoice = ScoreChoice.MEAN) -> Reranker:
+        """Make the reranker that the options ask for.
+
+        Args:
+            cache: The file that keeps embeddings; None for memory.
+            score: What a score is given as.
+
+        Raises:
+            LaterankError: What ``Reranker.from_pretrained`` raises.
+        """
+        from laterank.reranker import Reranker
+
+        return Reranker.from_pretrained(
+            self.model,
+            cache=cache if cache is not None else True,
+            score=score.value,
+            long_documents=self.long_documents.value,
+            onnx_file=self.onnx_file,
+            quantized=self.quantized,
+            threads=self.threads,
+            workers=self.workers,
+            local_files_only=self.offline,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStageOptions:
+    """What a ranking makes of the first stage's: the options of ``Reranker.rank``."""
+
+    fusion: Fusion = None
+    fusion_weight: FusionWeight = 0.5
+    budget: Budget = None
+    patience: Patience = None
+
+    @property
+    def fusion_kind(self) -> FusionKind | None:
+        """The fusion as ``Reranker.rank`` takes it."""
+        return None if self.fusion is None else self.fusion.value

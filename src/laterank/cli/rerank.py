@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from laterank.cli.groups import option_groups
 from laterank.cli.inputs import STANDARD_INPUT, Record, read_records
-from laterank.cli.options import (
-    CacheFile,
-    Fields,
-    Json,
-    LongDocuments,
-    LongDocumentsChoice,
-    Model,
-    Offline,
-    OnnxFile,
-    Quantized,
-    Score,
-    ScoreChoice,
-    Threads,
-    make_reranker,
-)
+from laterank.cli.options import CacheFile, Fields, FirstStageOptions, Json, ModelOptions, Score, ScoreChoice
 from laterank.cli.output import one_line, print_json, print_rows, write
 from laterank.errors import InputError
 from laterank.ranking import RankedDocument
 
 __all__ = ["rerank"]
 
+QueriesFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--queries", metavar="FILE", help="Many queries, a text or a JSON object a line."),
+]
+TopN: TypeAlias = Annotated[
+    int | None, typer.Option("--top-n", "-n", metavar="N", help="How many to show; all if not given.")
+]
+Threshold: TypeAlias = Annotated[
+    float | None, typer.Option("--threshold", metavar="SCORE", help="Leave out what scores lower.")
+]
+ScoreField: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--score-field",
+        metavar="NAME",
+        help="The field of a JSON line that holds the first stage's score, for `--fusion weighted`.",
+    ),
+]
 
+
+@option_groups
 def rerank(
+    *,
     query: Annotated[
         str, typer.Argument(metavar="QUERY", help="The question; with --queries, the file of documents.")
     ],
@@ -41,52 +49,60 @@ def rerank(
             metavar="FILE", help="A file with a text or a JSON object a line; `-` or none: standard input."
         ),
     ] = None,
-    queries: Annotated[
-        str | None,
-        typer.Option("--queries", metavar="FILE", help="Many queries, a text or a JSON object a line."),
-    ] = None,
-    top_n: Annotated[
-        int | None, typer.Option("--top-n", "-n", metavar="N", help="How many to show; all if not given.")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", metavar="SCORE", help="Leave out what scores lower.")
-    ] = None,
+    queries: QueriesFile = None,
+    top_n: TopN = None,
+    threshold: Threshold = None,
     score: Score = ScoreChoice.MEAN,
-    model: Model = "bundled",
     cache: CacheFile = None,
     field: Fields = None,
-    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE,
-    onnx_file: OnnxFile = None,
-    quantized: Quantized = None,
-    threads: Threads = None,
-    offline: Offline = False,
+    first_stage: FirstStageOptions,
+    score_field: ScoreField = "score",
+    model: ModelOptions,
     json: Json = False,
 ) -> None:
     """Put the documents that answer a query first.
 
-    JSON lines keep their fields and gain `rank`, `index` (the line, from 0) and `score`.
+    JSON lines keep their fields and gain `rank`, `index` (the line, from 0) and `score`. For `--fusion`, `--budget` and
+    `--patience` the lines are in the first stage's order, the most promising first.
     """
     asked = [Record(query, {})] if queries is None else _queries(queries, query, file)
     named = query if queries is not None else file
-    source = STANDARD_INPUT if named is None else named
-    documents = list(read_records([source], names=field))
-    reranker = make_reranker(
-        model,
-        cache=cache,
-        score=score,
-        long_documents=long_documents,
-        onnx_file=onnx_file,
-        quantized=quantized,
-        threads=threads,
-        offline=offline,
-    )
+    documents = list(read_records([STANDARD_INPUT if named is None else named], names=field))
     texts = [document.text for document in documents]
-    for question in asked:
-        ranking = reranker.rank(question.text, texts, top_n=top_n, score_threshold=threshold)
-        if json:
-            _print_json(ranking, documents, question.fields)
-        else:
-            _print_table(ranking, documents, heading=question.text if queries else None)
+    kind = first_stage.fusion_kind
+    with model.reranker(cache=cache, score=score) as reranker:
+        for question in asked:
+            ranking = reranker.rank(
+                question.text,
+                texts,
+                top_n=top_n,
+                score_threshold=threshold,
+                fusion=kind,
+                fusion_weight=first_stage.fusion_weight,
+                first_stage_scores=_scores(documents, score_field) if kind == "weighted" else None,
+                budget=first_stage.budget,
+                patience=first_stage.patience,
+            )
+            if json:
+                _print_json(ranking, documents, question.fields)
+            else:
+                _print_table(ranking, documents, heading=question.text if queries else None)
+
+
+def _scores(documents: Sequence[Record], name: str) -> list[float]:
+    """Return what the first stage gave each document.
+
+    Raises:
+        InputError: If a document has no number there, naming it.
+    """
+    for position, document in enumerate(documents, start=1):
+        given = document.fields.get(name)
+        if isinstance(given, bool) or not isinstance(given, (int, float)):
+            raise InputError(
+                f'--fusion weighted mixes scores, but document {position} has no number under "{name}"; '
+                "pass --score-field, or --fusion rrf, which needs the order alone"
+            )
+    return [document.fields[name] for document in documents]
 
 
 def _queries(queries: str, source: str, extra: str | None) -> list[Record]:
@@ -104,6 +120,10 @@ def _print_json(
 ) -> None:
     for rank, place in enumerate(ranking, start=1):
         found: dict[str, Any] = {"rank": rank, "index": place.index, "score": place.score}
+        if place.fused is not None:
+            found["fused_score"] = place.fused
+        if not place.scored:
+            found["scored"] = False
         if query:
             found["query"] = query
         kept = {_kept_name(name, found): value for name, value in documents[place.index].fields.items()}
@@ -120,7 +140,8 @@ def _print_table(ranking: Sequence[RankedDocument], documents: Sequence[Record],
     for rank, place in enumerate(ranking, start=1):
         document = documents[place.index]
         name = [one_line(str(document.fields.get("id", "")))] if named else []
-        rows.append([str(rank), f"{place.score:.3f}", *name, one_line(document.text)])
+        score = f"{place.score:.3f}" if place.scored else "not read"
+        rows.append([str(rank), score, *name, one_line(document.text)])
     if heading is not None:
         write(f"{one_line(heading)}" if sys.stdout.isatty() else f"# {one_line(heading)}")
     print_rows(["rank", "score", *(["id"] if named else []), "text"], rows, numbers=(0, 1))

@@ -8,25 +8,17 @@ from typing import Annotated
 
 import typer
 
-from laterank.cli.inputs import STANDARD_INPUT, count_lines, read_records
-from laterank.cli.options import (
-    Fields,
-    Json,
-    LongDocuments,
-    LongDocumentsChoice,
-    Model,
-    Offline,
-    OnnxFile,
-    Quantized,
-    Threads,
-    make_reranker,
-)
+from laterank.cli.groups import option_groups
+from laterank.cli.inputs import STANDARD_INPUT, begun, count_lines, read_records
+from laterank.cli.options import Fields, Json, ModelOptions
 from laterank.cli.output import print_json, progress, write
 
 __all__ = ["warm"]
 
 
+@option_groups
 def warm(
+    *,
     cache: Annotated[
         Path, typer.Option("--cache", metavar="PATH", help="The file that keeps the embeddings; it is made.")
     ],
@@ -36,13 +28,8 @@ def warm(
             metavar="FILE", help="Files with a text or a JSON object a line; `-` or none: standard input."
         ),
     ] = None,
-    model: Model = "bundled",
     field: Fields = None,
-    long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE,
-    onnx_file: OnnxFile = None,
-    quantized: Quantized = None,
-    threads: Threads = None,
-    offline: Offline = False,
+    model: ModelOptions,
     json: Json = False,
 ) -> None:
     """Encode documents into a cache, so that no query waits for it.
@@ -50,17 +37,9 @@ def warm(
     Interrupted, it goes on where it was: what the cache has is skipped.
     """
     sources = files or [STANDARD_INPUT]
-    reranker = make_reranker(
-        model,
-        cache=cache,
-        long_documents=long_documents,
-        onnx_file=onnx_file,
-        quantized=quantized,
-        threads=threads,
-        offline=offline,
-    )
-    texts = (record.text for record in read_records(sources, names=field))
-    with progress("warming", count_lines(sources)) as tell:
+    records = begun(read_records(sources, names=field))
+    with model.reranker(cache=cache) as reranker, progress("warming", count_lines(sources)) as tell:
+        texts = (record.text for record in records)
         done = reranker.warm(texts, progress=lambda warmed: tell(warmed.documents))
     if json:
         print_json(asdict(done))

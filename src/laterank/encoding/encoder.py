@@ -15,7 +15,7 @@ from laterank.checks import check_texts, checked_count, checked_seconds
 from laterank.encoding.devices import checked_devices, on_device, providers_of_workers
 from laterank.encoding.embedder import Embedder
 from laterank.encoding.lazy import lazy
-from laterank.encoding.reader import TextReader
+from laterank.encoding.reader import TextKind, TextReader
 from laterank.encoding.session import Provider
 from laterank.encoding.tokenization import Tokens
 from laterank.errors import InputError
@@ -211,7 +211,7 @@ class ColbertEncoder(TextReader):
             InputTypeError: If a text is no string, naming its position.
             EncodingError: If the model gives NaN or infinite numbers.
         """
-        return self._encode(check_texts(texts, "queries"), self._tokenizer.queries)
+        return self._encode(check_texts(texts, "queries"), self._tokenizer.queries, "queries")
 
     def encode_documents(self, texts: Sequence[str]) -> list[Rows]:
         """Encode documents.
@@ -230,7 +230,7 @@ class ColbertEncoder(TextReader):
         check_texts(texts, "documents")
         if self._pool is not None and self._pool.pays(texts):
             return self._pool.encode_documents(texts)
-        return self._encode(texts, self._tokenizer.documents)
+        return self._encode(texts, self._tokenizer.documents, "documents")
 
     def calibration(self) -> Calibration:
         """Return the map from this model's scores to probabilities of relevance, which ``score="probability"`` applies.
@@ -299,10 +299,12 @@ class ColbertEncoder(TextReader):
             piece_seconds=self._worker_timeout_seconds,
         )
 
-    def _encode(self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]]) -> list[Rows]:
+    def _encode(
+        self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]], kind: TextKind
+    ) -> list[Rows]:
         texts, result = list(texts), []
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
-            self._say_once_if_cut(tokens)
+            self._say_once_if_cut(tokens, kind)
             result += self._embedder.rows(tokens)
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
 from laterank.checks import check_texts, checked_count
 from laterank.encoding.lazy import lazy
@@ -18,6 +19,14 @@ __all__ = ["TextReader"]
 
 logger = logging.getLogger(__name__)
 
+TextKind = Literal["queries", "documents"]
+
+CURES: dict[TextKind, str] = {
+    "queries": "; ask shorter questions",
+    "documents": "; long_documents='windows' reads documents to their end",
+}
+"""What to do where texts are cut."""
+
 
 class TextReader:
     """The part of an encoder that needs no network; the tokenizer is loaded at the first use."""
@@ -29,7 +38,7 @@ class TextReader:
             files: The model.
         """
         self.files = files
-        self._said_cut = False
+        self._said_cut: set[TextKind] = set()
 
     @property
     def name(self) -> str:
@@ -48,7 +57,7 @@ class TextReader:
     def truncates(self, texts: Sequence[str]) -> list[bool]:
         """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
         tokens = self._tokenizer.documents(check_texts(texts, "documents"))
-        self._say_once_if_cut(tokens)
+        self._say_once_if_cut(tokens, "documents")
         return [read.truncated for read in tokens]
 
     def document_windows(
@@ -104,15 +113,17 @@ class TextReader:
         check_texts([text], "documents")
         return self._tokenizer.read_document(text)
 
-    def _say_once_if_cut(self, tokens: Sequence[Tokens]) -> None:
-        if not self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
-            self._said_cut = True
+    def _say_once_if_cut(self, tokens: Sequence[Tokens], kind: TextKind) -> None:
+        if kind not in self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
+            self._said_cut.add(kind)
             logger.warning(
-                "%s cuts texts at %d tokens; %d are longer, and their ends are not read. This is said once; "
-                "Reranker(..., long_documents='windows') reads documents to their end",
+                "%s cuts %s at %d tokens: the end of %d of %d is not read. This is said once%s",
                 self.name,
+                kind,
                 cut[0],
                 len(cut),
+                len(tokens),
+                CURES[kind],
             )
 
     @lazy

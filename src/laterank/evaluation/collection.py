@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from laterank.errors import InputError
 
-__all__ = ["Collection", "Ranking"]
+__all__ = ["Collection", "Ranking", "ScoredRanking"]
 
 Ranking = dict[str, list[str]]
 """Query to its documents, the best first, all by their ids."""
+ScoredRanking = dict[str, dict[str, float]]
+"""The same, each document with its score."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from laterank.errors import InputError
 from laterank.evaluation.agreement import kendall_tau, overlap, rank_biased_overlap
 from laterank.evaluation.collection import Collection, Ranking
 from laterank.evaluation.comparison import Comparison, Disagreement, QueryAgreement
-from laterank.evaluation.evaluate import DEPTH, Run, first_stage
+from laterank.evaluation.evaluate import DEPTH
+from laterank.evaluation.first_stage import Run, first_stage
 from laterank.evaluation.models import Models, named_rerankers
 from laterank.evaluation.reading import GivenPath, read_collection
 from laterank.evaluation.reranking import rerank_collection
@@ -61,7 +62,8 @@ def compare(
     if not given.queries:
         raise InputError(f"the collection {given.name} has no queries")
     asked = given.sample(queries) if queries is not None else given
-    stage, candidates, notes = first_stage(asked, run, depth)
+    stage = first_stage(asked, run, depth)
+    candidates = stage.candidates
     with told_progress(2 * len(candidates), shown=progress, what="reranking", unit="query") as tell:
         one, other = (
             rerank_collection(reranker, asked, candidates, tell=tell) for reranker in rerankers.values()
@@ -73,7 +75,7 @@ def compare(
     return Comparison(
         collection=given.name,
         documents=len(given.documents),
-        first_stage=stage,
+        first_stage=stage.name,
         depth=depth,
         top_k=top_k,
         models=(name_one, name_other),
@@ -82,7 +84,7 @@ def compare(
             _explained(asked, query.id, (one, other), (reranker_one, reranker_other))
             for query in differing[:explained]
         ),
-        notes=(*given.notes, *notes),
+        notes=(*given.notes, *stage.notes),
     )
 
 

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
-from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
 from laterank.errors import InputError
 from laterank.evaluation.collection import Collection, Ranking
 from laterank.evaluation.evaluation import Evaluation, SystemResult
-from laterank.evaluation.first_stage import bm25_candidates, run_candidates
-from laterank.evaluation.judgements import read_run
+from laterank.evaluation.first_stage import Run, first_stage
 from laterank.evaluation.machine import package_versions, processor
 from laterank.evaluation.measures import MEASURES, QueryValues, measured_values, parsed_measures
 from laterank.evaluation.models import Models, named_rerankers
+from laterank.evaluation.rank_options import ALONE, RankOptions
 from laterank.evaluation.reading import GivenPath, read_collection
-from laterank.evaluation.reranking import Timing, rerank_collection, time_queries
+from laterank.evaluation.reranking import System, Timing, rerank_collection, time_queries
 from laterank.evaluation.statistics import summarise
+from laterank.fusion import FusionKind
 from laterank.progress import told_progress
+from laterank.reranker import Reranker
 
-__all__ = ["DEPTH", "Run", "evaluate", "first_stage"]
+__all__ = ["DEPTH", "evaluate"]
 
 DEPTH = 100
 """Candidates a query, as is usual for rerankers."""
 TIMED_QUERIES = 5
-
-Run: TypeAlias = Mapping[str, Sequence[str]] | str | PathLike[str]
-"""Query to its documents, the best first, or the path of a TREC run file."""
 
 
 def evaluate(
@@ -41,9 +37,16 @@ def evaluate(
     queries: int | None = None,
     measures: Sequence[str] = MEASURES,
     timed_queries: int = TIMED_QUERIES,
+    fusion: FusionKind | None = None,
+    fusion_weight: float = 0.5,
+    budget: int | None = None,
+    patience: int | None = None,
+    top_n: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Measure whether reranking helps on judged queries, with several models side by side.
+
+    With a fusion or an early exit each model is measured twice: alone, and so, as ``bundled,fusion=rrf``.
 
     Args:
         collection: What ``read_collection`` gives, or the folder that it reads.
@@ -55,6 +58,11 @@ def evaluate(
         measures: Such as ``nDCG@10``, ``MRR@10``, ``Recall@100``, ``MAP@10``, ``P@5``, ``Success@1``; the first is the one
             that decides.
         timed_queries: How many queries are timed, one at a time; 0 for none.
+        fusion: Measure each model mixed with the first stage, too: ``"rrf"`` with its order, ``"weighted"`` with its scores.
+        fusion_weight: The reranker's share of it, from 0 to 1.
+        budget: Measure each model, too, where it encodes at most so many documents a query, and nothing is in the cache.
+        patience: Likewise, where it stops after so many in a row that did not reach the best ``top_n``.
+        top_n: How many ``patience`` looks for; no measure may look further.
         progress: True for a bar on standard error, where that is a terminal.
 
     Raises:
@@ -71,47 +79,47 @@ def evaluate(
         raise InputError(f"the collection {given.name} has no judgements; compare() does without")
     rerankers = named_rerankers(models)
     asked = given.sample(queries) if queries is not None else given
-    stage, candidates, notes = first_stage(asked, run, depth)
-    if stage in rerankers:
+    stage = first_stage(asked, run, depth)
+    options = RankOptions(fusion, fusion_weight, budget, patience, top_n)
+    for reranker in rerankers.values():
+        options.check(reranker, measures, scored=stage.scores is not None)
+    systems = _systems(rerankers, options)
+    if stage.name in systems:
         raise InputError(
-            f"a model is called {stage!r}, as the first stage is; pass a mapping with other names"
+            f"a model is called {stage.name!r}, as the first stage is; pass a mapping with other names"
         )
-    values: dict[str, QueryValues] = {stage: measured_values(asked, candidates, measures)}
-    steps = (len(candidates) + timed_queries) * len(rerankers)
+    values: dict[str, QueryValues] = {stage.name: measured_values(asked, stage.candidates, measures)}
+    steps = (len(stage.candidates) + timed_queries) * len(systems)
     with told_progress(steps, shown=progress, what="reranking", unit="query") as tell:
-        for name, reranker in rerankers.items():
-            ranking = rerank_collection(reranker, asked, candidates, tell=tell)
+        for name, (reranker, how) in systems.items():
+            ranking = rerank_collection(
+                reranker, asked, stage.candidates, options=how, first_scores=stage.scores, tell=tell
+            )
             values[name] = measured_values(asked, ranking, measures)
-        timings = time_queries(rerankers, asked, candidates, timed_queries, tell=tell)
+        timings = time_queries(
+            systems, asked, stage.candidates, timed_queries, first_scores=stage.scores, tell=tell
+        )
     return Evaluation(
         collection=given.name,
         documents=len(given.documents),
         queries=len(asked.queries),
-        first_stage=stage,
+        first_stage=stage.name,
         depth=depth,
-        reachable=_reachable(asked, candidates, depth),
+        reachable=_reachable(asked, stage.candidates, depth),
         measures=tuple(measures),
         systems=_summarised(given.name, values, timings),
-        notes=(*given.notes, *_sampled(given, asked), *notes),
+        notes=(*given.notes, *_sampled(given, asked), *stage.notes, *_cold(options)),
         made_with={"processor": processor(), **package_versions()},
     )
 
 
-def first_stage(collection: Collection, run: Run | None, depth: int) -> tuple[str, Ranking, tuple[str, ...]]:
-    """Return the first stage's name, its candidates, and what is odd about them.
-
-    Raises:
-        InputError: If ``depth`` is less than 1.
-        CollectionError: If the run cannot be read, or does not fit the collection.
-    """
-    if depth < 1:
-        raise InputError(f"depth is {depth}, expected at least 1")
-    if run is None:
-        return "BM25", bm25_candidates(collection, depth), ()
-    if isinstance(run, Mapping):
-        return "first stage", *run_candidates(collection, run, depth)
-    path = Path(run)
-    return path.name.removesuffix(".gz"), *run_candidates(collection, read_run(path), depth)
+def _systems(rerankers: Mapping[str, Reranker], options: RankOptions) -> dict[str, System]:
+    """Return each model alone and, where options change its ranking, with them beside it."""
+    systems: dict[str, System] = {}
+    for name, reranker in rerankers.items():
+        for how in dict.fromkeys((ALONE, options)):
+            systems[how.name(name)] = (reranker, how)
+    return systems
 
 
 def _summarised(
@@ -128,6 +136,14 @@ def _summarised(
 def _reachable(collection: Collection, candidates: Ranking, depth: int) -> float:
     name = f"Recall@{depth}"
     return float(np.mean(list(measured_values(collection, candidates, [name])[name].values())))
+
+
+def _cold(options: RankOptions) -> tuple[str, ...]:
+    if not options.ends_early:
+        return ()
+    return (
+        "With a budget or patience every query began with an empty cache, as what is cached counts towards no limit",
+    )
 
 
 def _sampled(given: Collection, asked: Collection) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from laterank.errors import CollectionError
-from laterank.evaluation.collection import Ranking
+from laterank.evaluation.collection import Ranking, ScoredRanking
 from laterank.evaluation.lines import numbered_lines, refused
 
-__all__ = ["read_judgements", "read_run"]
+__all__ = ["read_judgements", "read_run", "read_scored_run"]
 
 JUDGEMENT = "'query<TAB>document<TAB>grade' (BEIR), or 'query 0 document grade' (TREC), with a whole number as the grade"
 HEADER = ("score", "grade", "relevance", "rel", "label")
@@ -51,6 +51,15 @@ def read_run(path: Path) -> Ranking:
     Raises:
         CollectionError: If a line is none of a run, or a document is twice in a query's results, naming the line.
     """
+    return {query: list(documents) for query, documents in read_scored_run(path).items()}
+
+
+def read_scored_run(path: Path) -> ScoredRanking:
+    """Read a first stage's results with their scores, in the order of ``read_run``.
+
+    Raises:
+        CollectionError: As ``read_run`` raises it.
+    """
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for number, line, cells in _columns(path):
         rank, score = (_number(cells[3]), _number(cells[4])) if len(cells) in (5, 6) else (None, None)
@@ -62,7 +71,12 @@ def read_run(path: Path) -> Ranking:
         documents[cells[2]] = (-score, rank)
     if not found:
         raise CollectionError(f"{path} holds no results; expected lines of {RUN}")
-    return {query: sorted(documents, key=documents.__getitem__) for query, documents in found.items()}
+    return {
+        query: {
+            document: -documents[document][0] for document in sorted(documents, key=documents.__getitem__)
+        }
+        for query, documents in found.items()
+    }
 
 
 def _columns(path: Path) -> Iterator[tuple[int, str, list[str]]]:

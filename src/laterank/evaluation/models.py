@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from laterank.cache.memory import MemoryCache
 from laterank.errors import InputError
+from laterank.long_documents import LongDocumentKind
 from laterank.reranker import Reranker
 
 __all__ = ["ModelChoice", "Models", "named_rerankers", "with_empty_cache"]
@@ -26,7 +27,12 @@ TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0":
 
 
 def named_rerankers(
-    models: Models, *, threads: int | None = None, local_files_only: bool = False
+    models: Models,
+    *,
+    long_documents: LongDocumentKind = "truncate",
+    threads: int | None = None,
+    workers: int | None = None,
+    local_files_only: bool = False,
 ) -> dict[str, Reranker]:
     """Return rerankers under the names by which they are reported.
 
@@ -34,7 +40,9 @@ def named_rerankers(
 
     Args:
         models: Which ones.
+        long_documents: What happens to documents that are longer than a model that is named reads.
         threads: Those of each model that is named without a number of its own; None for every usable processor.
+        workers: Processes of each model that is named; 0 or None for none.
         local_files_only: Never use the network.
 
     Raises:
@@ -49,14 +57,17 @@ def named_rerankers(
         named = [(_name(model), model) for model in models]
     if not named:
         raise InputError("there is no model; expected at least one, such as 'bundled'")
+    shared = {"long_documents": long_documents, "threads": threads, "workers": workers}
     rerankers: dict[str, Reranker] = {}
     for name, model in named:
         if name in rerankers:
-            raise InputError(f"two models are called {name!r}; pass a mapping with names of your own")
+            raise InputError(
+                f"two models are called {name!r}; pass other settings, or a mapping with names of your own"
+            )
         rerankers[name] = (
             model
             if isinstance(model, Reranker)
-            else _loaded(model, threads, local_files_only=local_files_only)
+            else _loaded(model, shared, local_files_only=local_files_only)
         )
     return rerankers
 
@@ -82,9 +93,9 @@ def _parted(model: str | PathLike[str]) -> tuple[str, str, str]:
     return model.partition(",")
 
 
-def _loaded(model: str | PathLike[str], threads: int | None, *, local_files_only: bool) -> Reranker:
+def _loaded(model: str | PathLike[str], shared: Mapping[str, Any], *, local_files_only: bool) -> Reranker:
     name, _, settings = _parted(model)
-    options = {"threads": threads, **(_options(settings, of=str(model)) if settings else {})}
+    options = {**shared, **(_options(settings, of=str(model)) if settings else {})}
     cache = MemoryCache(CACHE_BYTES)
     return Reranker.from_pretrained(name, cache=cache, local_files_only=local_files_only, **options)
 
@@ -97,6 +108,7 @@ def _options(settings: str, *, of: str) -> dict[str, Any]:
         "onnx_file": str,
         "revision": str,
         "threads": int,
+        "long_documents": str,
     }
     options = {}
     for setting in settings.split(","):
@@ -105,7 +117,8 @@ def _options(settings: str, *, of: str) -> dict[str, Any]:
             options[name.strip()] = readers[name.strip()](value.strip())
         except (KeyError, ValueError) as error:
             expected = (
-                "truncate_dim=NUMBER, quantized=true|false, onnx_file=PATH, revision=NAME, threads=NUMBER"
+                "truncate_dim=NUMBER, quantized=true|false, onnx_file=PATH, revision=NAME, threads=NUMBER, "
+                "long_documents=truncate|windows|error"
             )
             raise InputError(
                 f"model {of!r} has the setting {setting!r}; expected one of {expected}"

@@ -114,7 +114,8 @@ def _grid(axis: _Axis, top: float, bottom: float) -> Iterator[str]:
 
 def _names(names: Sequence[str], top: float) -> Iterator[str]:
     for place, name in enumerate(names):
-        short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+        half = (LONGEST_NAME - 1) // 2  # models are told apart by their beginnings, settings by their ends
+        short = name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[half + 1 - LONGEST_NAME :]}"
         y = top + ROW * (place + 0.5) + 4
         yield f'<text x="12" y="{y:.1f}">{escaped(short)}<title>{escaped(name)}</title></text>'
 

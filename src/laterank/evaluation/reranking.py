@@ -6,16 +6,21 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 from laterank.evaluation.collection import Collection, Ranking
 from laterank.evaluation.models import with_empty_cache
+from laterank.evaluation.rank_options import ALONE, RankOptions
 from laterank.reranker import Reranker
 
-__all__ = ["Timing", "rerank_collection", "time_queries"]
+__all__ = ["System", "Timing", "rerank_collection", "time_queries"]
 
 WARM_REPETITIONS = 3
+
+System: TypeAlias = tuple[Reranker, RankOptions]
+"""A model, and how it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,62 +52,81 @@ def rerank_collection(
     collection: Collection,
     candidates: Mapping[str, Sequence[str]],
     *,
+    options: RankOptions = ALONE,
+    first_scores: Mapping[str, Sequence[float]] | None = None,
     tell: Callable[[int], object] = lambda queries: None,
 ) -> Ranking:
     """Sort each query's candidates.
 
     Args:
-        reranker: The model; with a cache, documents that several queries share are encoded once.
+        reranker: The model; with a cache, documents that several queries share are encoded once. An early exit is measured
+            without, as what an earlier query had encoded would be read for nothing.
         collection: The texts.
         candidates: Query to documents, the first stage's best first.
+        options: How it is asked.
+        first_scores: The first stage's scores of the candidates, which ``fusion="weighted"`` needs.
         tell: Called with 1 after each query.
     """
     rankings: Ranking = {}
     for query, found in candidates.items():
+        asked = with_empty_cache(reranker) if options.ends_early else reranker
         texts = [collection.documents[document] for document in found]
-        rankings[query] = [found[place.index] for place in reranker.rank(collection.queries[query], texts)]
+        scores = first_scores[query] if first_scores is not None else None
+        rankings[query] = [
+            found[place] for place in options.order(asked, collection.queries[query], texts, scores)
+        ]
         tell(1)
     return rankings
 
 
 def time_queries(
-    rerankers: Mapping[str, Reranker],
+    systems: Mapping[str, System],
     collection: Collection,
     candidates: Mapping[str, Sequence[str]],
     queries: int,
     *,
+    first_scores: Mapping[str, Sequence[float]] | None = None,
     tell: Callable[[int], object] = lambda queries: None,
 ) -> dict[str, Timing]:
-    """Measure a seeded sample of queries, the models in turn at each, so that a machine's moods meet all of them.
+    """Measure a seeded sample of queries, the systems in turn at each, so that a machine's moods meet all of them.
 
     Args:
-        rerankers: The models by name.
+        systems: Models, and how they are asked, by name.
         collection: The texts.
         candidates: Query to documents.
         queries: How many to measure.
-        tell: Called with 1 after each query and model.
+        first_scores: The first stage's scores of the candidates, which ``fusion="weighted"`` needs.
+        tell: Called with 1 after each query and system.
     """
     with_candidates = [query for query, found in candidates.items() if found]
     sample = random.Random(0).sample(with_candidates, min(queries, len(with_candidates)))
-    cold: dict[str, list[float]] = {name: [] for name in rerankers}
-    warm: dict[str, list[float]] = {name: [] for name in rerankers}
-    for reranker in rerankers.values():
+    cold: dict[str, list[float]] = {name: [] for name in systems}
+    warm: dict[str, list[float]] = {name: [] for name in systems}
+    for reranker, _ in systems.values():
         reranker.load()
     for query in sample:
         texts = [collection.documents[document] for document in candidates[query]]
-        for name, reranker in rerankers.items():
+        scores = first_scores[query] if first_scores is not None else None
+        for name, (reranker, options) in systems.items():
             fresh = with_empty_cache(reranker)
-            cold[name].append(_seconds(fresh, collection.queries[query], texts))
-            again = [_seconds(fresh, collection.queries[query], texts) for _ in range(WARM_REPETITIONS)]
-            warm[name].append(min(again))
+            seconds = partial(_seconds, options, fresh, collection.queries[query], texts, scores)
+            cold[name].append(seconds())
+            fresh.warm(texts)  # an early exit has left some
+            warm[name].append(min(seconds() for _ in range(WARM_REPETITIONS)))
             tell(1)
     documents = int(median(len(candidates[query]) for query in sample)) if sample else 0
-    return {name: Timing(documents, tuple(cold[name]), tuple(warm[name])) for name in rerankers if sample}
+    return {name: Timing(documents, tuple(cold[name]), tuple(warm[name])) for name in systems if sample}
 
 
-def _seconds(reranker: Reranker, query: str, texts: Sequence[str]) -> float:
+def _seconds(
+    options: RankOptions,
+    reranker: Reranker,
+    query: str,
+    texts: Sequence[str],
+    scores: Sequence[float] | None,
+) -> float:
     start = time.perf_counter()
-    reranker.rank(query, texts)
+    options.order(reranker, query, texts, scores)
     return time.perf_counter() - start
 
 

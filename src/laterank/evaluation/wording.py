@@ -119,7 +119,7 @@ def _times(found: Evaluation, models: Sequence[SystemResult]) -> list[Part]:
         Table(["", "new documents", "documents in the cache"], rows),
         (
             f"The median of {len(one.cold_seconds)} queries with {one.documents} documents each, in brackets the fastest and "
-            "the slowest, measured one at a time, the models in turn. For new documents every one is encoded; "
+            "the slowest, measured one at a time, the models in turn. With new documents nothing is in the cache; "
             f"the first stage is not counted. {found.made_with.get('processor', '')}; other work on the machine counts, too."
         ),
     ]
