@@ -50,8 +50,8 @@ def ward_clusters(rows: Rows, pool_factor: int) -> tuple[tuple[int, ...], ...]:
 def pool_rows(rows: Rows, pool_factor: int) -> Rows:
     """Return the mean of each cluster's rows, at unit length.
 
-    Token pooling (Clavié, Chaffin & Adams 2024, arXiv 2409.14683): a document takes ``pool_factor`` times less room and time to
-    score. Nothing but the document itself decides it.
+    Token pooling (Clavié, Chaffin & Adams 2024, arXiv 2409.14683): a document takes ``pool_factor`` times less
+    room, and MaxSim has less to do. Nothing but the document itself decides it.
 
     Args:
         rows: One document's, at unit length. *Shape:* ``(tokens, dim)``
