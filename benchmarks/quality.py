@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from minilm import minilm_folder
 from quality_report import Facts, Measured, write_report
-from quality_systems import Bm25, CrossEncoder, LateInteraction, PooledCosine, System
+from quality_systems import Bm25, CrossEncoder, LateInteraction, PooledCosine, System, Variant
 
 from laterank import ColbertEncoder
 from laterank.evaluation.collection import Collection, Ranking
@@ -28,8 +28,13 @@ from laterank.evaluation.reading import read_collection
 HERE = Path(__file__).parent
 COLLECTIONS = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev")
 MOST_QUERIES, SAMPLE, SAMPLE_SEED = {"squad-dev": 500}, 25, 1
-DIMS = (96, 64, 48)
-"""Numbers a token to which the embedded model is cut."""
+VARIANTS = (
+    *(Variant(dim) for dim in (96, 64, 48)),
+    *(Variant(dim, pool_factor) for dim in (None, 64) for pool_factor in (2, 3)),
+    *(Variant(storage=storage) for storage in ("int8", "float16", "float32")),
+    Variant(64, 2, "int8"),
+)
+"""What is kept of the embedded model's rows: fewer numbers a token, fewer rows, fewer bits."""
 ANSWERAI, CROSS_ENCODER = "answerai-colbert-small-v1-int8", "ms-marco-minilm-l12-int8"
 
 
@@ -82,7 +87,7 @@ def full_systems(options: argparse.Namespace) -> list[System]:
         "bm25": Bm25,
         "minilm-pooled": lambda: PooledCosine("minilm-pooled", minilm_folder(options.build), threads),
         "minilm-maxsim": lambda: LateInteraction("minilm-maxsim", untrained),
-        "bundled": lambda: LateInteraction("bundled", load, DIMS),
+        "bundled": lambda: LateInteraction("bundled", load, VARIANTS),
     }
     if options.fp32:
         makers["bundled-fp32"] = lambda: LateInteraction(
@@ -90,7 +95,7 @@ def full_systems(options: argparse.Namespace) -> list[System]:
         )
     for given in options.also:
         name, _, folder = given.partition("=")
-        makers[name] = partial(LateInteraction, name, partial(load, Path(folder)), DIMS)
+        makers[name] = partial(LateInteraction, name, partial(load, Path(folder)), VARIANTS)
     if (models / ANSWERAI).is_dir():
         makers[ANSWERAI] = lambda: LateInteraction(ANSWERAI, partial(load, models / ANSWERAI))
     return [make() for name, make in makers.items() if not options.only or name in options.only]

@@ -115,8 +115,9 @@ def _introduction(depth: int) -> list[str]:
         f"BM25 (bm25s, English stop words) over the whole collection gives {depth} candidates, each system sorts them;",
         "document text is title and text. In brackets: the 95% interval of a paired bootstrap over queries",
         f"({RESAMPLES:,} resamples, drawn within each collection also for the mean); an interval that holds 0 shows no",
-        "difference. All values times 100; `mean` weighs the collections alike. A name that ends in a number is the",
-        "model before it with so many numbers a token.",
+        "difference. All values times 100; `mean` weighs the collections alike. A name with a number is the model",
+        "before it with so many numbers a token, with `poolN` N tokens of a document share a row, and a type is what a cache on",
+        "disk rounds rows to.",
     ]
 
 
@@ -188,10 +189,17 @@ def _systems(summaries: Summaries) -> list[str]:
 
 
 def _label(system: str) -> str:
-    stem, _, size = system.rpartition("-")
-    if system not in LABELS and stem == "bundled":
-        return f"the embedded model, {size} numbers a token"
-    return LABELS.get(system, system)
+    stem, *parts = system.split("-")
+    if system in LABELS or stem != "bundled":
+        return LABELS.get(system, system)
+    return ", ".join(["the embedded model", *map(_part, parts)])
+
+
+def _part(part: str) -> str:
+    """Say what one part of a variant's name means."""
+    if part.startswith("pool"):
+        return f"{part.removeprefix('pool')} tokens a row"
+    return f"{part} numbers a token" if part.isdigit() else f"{part} on disk"
 
 
 def _sample_size(systems: Mapping[str, Mapping[str, Mapping[str, float]]]) -> int:

@@ -6,9 +6,11 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,11 +19,13 @@ from minilm import MOST_TOKENS
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from laterank import ColbertEncoder, Reranker
+from laterank import ColbertEncoder, MemoryCache, Reranker, SqliteCache
+from laterank.cache.codec import RowStorage
+from laterank.encoding.token_pooling import pool_rows
 from laterank.evaluation.collection import Collection, Ranking
 from laterank.evaluation.reranking import rerank_collection
 
-__all__ = ["Bm25", "CrossEncoder", "KeptRows", "LateInteraction", "PooledCosine", "System"]
+__all__ = ["Bm25", "CrossEncoder", "KeptRows", "LateInteraction", "PooledCosine", "System", "Variant"]
 
 Rows = NDArray[np.float32]
 Given = TypeVar("Given")
@@ -30,6 +34,8 @@ Made = TypeVar("Made")
 PIECE = 1_024
 """Texts encoded between two lines of progress."""
 MOST_PAIR_TOKENS = 512
+CACHE_BYTES = 16 * 1024**3
+"""More than any collection's rows take, so that none is pooled or written twice."""
 
 
 class System(Protocol):
@@ -54,15 +60,34 @@ class Bm25:
         return dict.fromkeys(wanted, candidates)
 
 
+@dataclass(frozen=True)
+class Variant:
+    """What is kept of a document's rows."""
+
+    dim: int | None = None
+    """Numbers a token; None for all."""
+    pool_factor: int = 1
+    storage: RowStorage | None = None
+    """What a cache on disk rounds them to; None for the rows as they are."""
+
+    @property
+    def suffix(self) -> str:
+        """What its name has after the model's."""
+        pooled = f"-pool{self.pool_factor}" if self.pool_factor > 1 else ""
+        return (f"-{self.dim}" if self.dim else "") + pooled + (f"-{self.storage}" if self.storage else "")
+
+
 class KeptRows:
-    """An encoder whose documents are encoded already, their rows cut to ``dim`` numbers and scaled to unit length.
+    """An encoder whose documents are encoded already, their rows cut to ``dim`` numbers, scaled to unit length and pooled.
 
     Cutting afterwards gives the rows that ``truncate_dim=`` gives, because scaling to unit length forgets any earlier scaling;
     so one encoding serves all sizes, and laterank itself does the ranking.
     """
 
-    def __init__(self, encoder: ColbertEncoder, documents: Mapping[str, Rows], dim: int) -> None:
-        self._encoder, self._documents, self.dim = encoder, documents, dim
+    def __init__(
+        self, encoder: ColbertEncoder, documents: Mapping[str, Rows], dim: int, *, pool_factor: int = 1
+    ) -> None:
+        self._encoder, self._documents, self.dim, self._pool_factor = encoder, documents, dim, pool_factor
         self.name, self.fingerprint = encoder.name, encoder.fingerprint
 
     def encode_queries(self, texts: Sequence[str]) -> list[Rows]:
@@ -70,8 +95,8 @@ class KeptRows:
         return [self._cut(rows) for rows in self._encoder.encode_queries(texts)]
 
     def encode_documents(self, texts: Sequence[str]) -> list[Rows]:
-        """Look documents up. *Shape:* ``(document_tokens, dim)`` each"""
-        return [self._cut(self._documents[text]) for text in texts]
+        """Look documents up. *Shape:* ``(ceil(document_tokens / pool_factor), dim)`` each"""
+        return [pool_rows(self._cut(self._documents[text]), self._pool_factor) for text in texts]
 
     def _cut(self, rows: Rows) -> Rows:
         if rows.shape[1] == self.dim:
@@ -83,11 +108,11 @@ class KeptRows:
 
 @dataclass
 class LateInteraction:
-    """A late-interaction model, at all of its numbers a token and at fewer."""
+    """A late-interaction model, with its rows as they are and with less kept of them."""
 
     name: str
     load: Callable[[], ColbertEncoder]
-    dims: tuple[int, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     @cached_property
     def encoder(self) -> ColbertEncoder:
@@ -95,26 +120,38 @@ class LateInteraction:
         return self.load()
 
     @cached_property
-    def sizes(self) -> dict[str, int]:
-        """The numbers a token of each name; a size that the model does not exceed is none."""
-        full = self.encoder.dim
-        return {self.name: full} | {f"{self.name}-{dim}": dim for dim in self.dims if dim < full}
+    def by_name(self) -> dict[str, Variant]:
+        """The variant of each name; a size that the model does not exceed is none."""
+        fitting = [found for found in self.variants if found.dim is None or found.dim < self.encoder.dim]
+        return {f"{self.name}{found.suffix}": found for found in (Variant(), *fitting)}
 
     def names(self) -> dict[str, str]:
-        """Return a name for each size."""
-        return {name: f"{self.encoder.fingerprint.hex()} {dim}" for name, dim in self.sizes.items()}
+        """Return a name for each variant."""
+        digest, full = self.encoder.fingerprint.hex(), self.encoder.dim
+        return {
+            name: f"{digest} {found.dim or full}{Variant(None, found.pool_factor, found.storage).suffix}"
+            for name, found in self.by_name.items()
+        }
 
     def sort(self, collection: Collection, candidates: Ranking, wanted: Sequence[str]) -> dict[str, Ranking]:
-        """Encode each distinct document once and rank at each wanted size."""
+        """Encode each distinct document once and rank each wanted variant."""
         texts = _distinct_texts(collection, candidates)
         label = f"{collection.name} {self.name}"
         rows = dict(zip(texts, in_pieces(self.encoder.encode_documents, texts, label), strict=True))
-        return {
-            name: rerank_collection(
-                Reranker(KeptRows(self.encoder, rows, self.sizes[name]), cache=False), collection, candidates
-            )
-            for name in wanted
-        }
+        return {name: self._ranked(self.by_name[name], rows, collection, candidates) for name in wanted}
+
+    def _ranked(
+        self, variant: Variant, rows: Mapping[str, Rows], collection: Collection, candidates: Ranking
+    ) -> Ranking:
+        dim, pool_factor = variant.dim or self.encoder.dim, variant.pool_factor
+        kept = KeptRows(self.encoder, rows, dim, pool_factor=pool_factor)
+        cache: MemoryCache | SqliteCache | None = MemoryCache(CACHE_BYTES) if pool_factor > 1 else None
+        with ExitStack() as stack:
+            if variant.storage:
+                folder = stack.enter_context(TemporaryDirectory())
+                file = SqliteCache(f"{folder}/rows.sqlite", max_bytes=CACHE_BYTES, storage=variant.storage)
+                cache = stack.enter_context(file)
+            return rerank_collection(Reranker(kept, cache=cache), collection, candidates)
 
 
 class PooledCosine:

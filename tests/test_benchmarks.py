@@ -14,7 +14,7 @@ import pytest
 from conftest import GOLDEN
 from support_evaluation import COLLECTION
 
-from laterank import ColbertEncoder, Reranker
+from laterank import ColbertEncoder, Reranker, SqliteCache
 from laterank.evaluation.first_stage import bm25_candidates
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -22,19 +22,23 @@ if not BENCHMARKS.is_dir():
     pytest.skip("the benchmarks are in the repository only", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from quality_systems import KeptRows, LateInteraction
+from quality_systems import KeptRows, LateInteraction, Variant
 
 TEXTS = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("factor", [1, 2])
 @pytest.mark.parametrize("dim", [4, 8, 16])
-def test_rows_cut_afterwards_are_those_that_the_encoder_cuts(dim: int) -> None:
-    """One encoding may stand for every size."""
-    given = {"matryoshka_dims": (4, 8, 16)}
-    whole = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", config=given, threads=1)
-    short = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", config=given, truncate_dim=dim, threads=1)
+def test_rows_cut_and_pooled_afterwards_are_those_that_the_encoder_makes(dim: int, factor: int) -> None:
+    """One encoding may stand for every size and pooling."""
+    options = {"config": {"matryoshka_dims": (4, 8, 16)}, "threads": 1}
+    whole = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", **options)
+    short = ColbertEncoder.from_pretrained(
+        GOLDEN / "bert-pylate", truncate_dim=dim, pool_factor=factor, **options
+    )
     texts = [text for text in TEXTS["documents"] if text.strip()]
-    kept = KeptRows(whole, dict(zip(texts, whole.encode_documents(texts), strict=True)), dim)
+    encoded = dict(zip(texts, whole.encode_documents(texts), strict=True))
+    kept = KeptRows(whole, encoded, dim, pool_factor=factor)
     for ours, theirs in zip(
         kept.encode_documents(texts) + kept.encode_queries(["red planet"]),
         short.encode_documents(texts) + short.encode_queries(["red planet"]),
@@ -44,20 +48,31 @@ def test_rows_cut_afterwards_are_those_that_the_encoder_cuts(dim: int) -> None:
 
 
 def test_a_whole_collection_is_ranked_as_a_reranker_ranks_each_query(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """The benchmark measures what users get."""
     encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", threads=1)
     candidates = bm25_candidates(COLLECTION, depth=4)
-    system = LateInteraction("tiny", lambda: encoder, dims=(8,))
-    assert list(system.names()) == ["tiny", "tiny-8"]
-    rankings = system.sort(COLLECTION, candidates, ["tiny", "tiny-8"])
+    variants = (Variant(8), Variant(16), Variant(8, 2), Variant(pool_factor=2, storage="int8"))
+    system = LateInteraction("tiny", lambda: encoder, variants)
+    names = ["tiny", "tiny-8", "tiny-8-pool2", "tiny-pool2-int8"]
+    assert list(system.names()) == names
+    assert len(set(system.names().values())) == len(names)
+    rankings = system.sort(COLLECTION, candidates, names)
     reranker = Reranker(encoder)
+    pooled = Reranker(
+        ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", threads=1, pool_factor=2),
+        cache=SqliteCache(tmp_path / "rows.sqlite", storage="int8"),
+    )
     for query, found in candidates.items():
         ranked = reranker.rank(
             COLLECTION.queries[query], [COLLECTION.documents[document] for document in found]
         )
         assert rankings["tiny"][query] == [found[place.index] for place in ranked]
+        ranked = pooled.rank(
+            COLLECTION.queries[query], [COLLECTION.documents[document] for document in found]
+        )
+        assert rankings["tiny-pool2-int8"][query] == [found[place.index] for place in ranked]
         assert sorted(rankings["tiny-8"][query]) == sorted(found)
     assert "4 of 4" in capsys.readouterr().out
 
@@ -107,7 +122,7 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     pytest.importorskip("ir_measures", reason="the report names its version, and it is in the group bench")
     from quality_report import write_report
 
-    values = {"bm25": 0.5, "bundled": 0.6, "bundled-64": 0.58}
+    values = {"bm25": 0.5, "bundled": 0.6, "bundled-64": 0.58, "bundled-64-pool2-int8": 0.57}
     measures = ("nDCG@10", "MRR@10", "Recall@10")
     found = {
         collection: {
@@ -125,6 +140,7 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     assert results["sample"]["queries"] == {"one": 2, "two": 2}
     tables = (tmp_path / "quality.md").read_text(encoding="utf-8")
     assert "| the embedded model, 64 numbers a token | 53.0 | 53.0 | 53.0 |" in tables
+    assert "| the embedded model, 64 numbers a token, 2 tokens a row, int8 on disk | 52.0 | 52.0" in tables
     assert "+10.0 (+10.0 to +10.0)" in tables
     assert "| slow | 45.0 | 45.0 | 45.0 |" in tables
 

@@ -281,6 +281,7 @@ def test_a_loaded_model_can_be_warmed_and_passed_on() -> None:
         {"local_files_only": True},
         {"score": "sum"},
         {"truncate_dim": 8},
+        {"pool_factor": 2},
         {"cache": "rows.sqlite"},
     ],
 )

@@ -372,6 +372,7 @@ def test_a_shared_reranker_gives_its_name_to_the_field_model() -> None:
         {"local_files_only": True},
         {"score": "sum"},
         {"truncate_dim": 8},
+        {"pool_factor": 2},
         {"cache": "rows.sqlite"},
     ],
 )

@@ -37,6 +37,7 @@ _LOADING_OPTIONS = (
     "local_files_only",
     "long_documents",
     "model",
+    "pool_factor",
     "providers",
     "quantized",
     "revision",
@@ -100,6 +101,9 @@ class RerankOptions(BaseModel):
     local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
     truncate_dim: int | None = Field(
         default=None, ge=1, strict=True, frozen=True, description="Numbers to keep of a token embedding."
+    )
+    pool_factor: int | None = Field(
+        default=None, ge=1, strict=True, frozen=True, description="Tokens of a document that share a row."
     )
     score: ScoreKind = Field(
         default="mean",

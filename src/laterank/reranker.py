@@ -107,6 +107,7 @@ class Reranker:
         onnx_file: str | None = None,
         quantized: bool | None = None,
         truncate_dim: int | None = None,
+        pool_factor: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
         workers: int | None = None,
@@ -133,6 +134,8 @@ class Reranker:
             onnx_file: The graph to use, relative to the model.
             quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
             truncate_dim: Keep the first numbers of each token embedding only, for models trained for it; None for all.
+            pool_factor: How many tokens of a document share a row, on average: 2 halves the cache (token pooling, arXiv
+                2409.14683); None or 1 for a row each.
             providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
             threads: Threads to use, by all workers together; None for every usable processor.
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
@@ -157,6 +160,7 @@ class Reranker:
             onnx_file=onnx_file,
             quantized=quantized,
             truncate_dim=truncate_dim,
+            pool_factor=pool_factor,
             providers=providers,
             threads=threads,
             workers=workers,

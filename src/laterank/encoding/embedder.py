@@ -1,4 +1,4 @@
-"""Tokens to token embeddings: batches, the network, projection, mask, truncation and normalisation."""
+"""Tokens to token embeddings: batches, the network, projection, mask, truncation, normalisation and pooling."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from laterank.encoding.batching import CPU_BATCHING, GPU_BATCHING, Batching
 from laterank.encoding.lazy import lazy
 from laterank.encoding.projection import Projection, choose_projection, load_projection
 from laterank.encoding.session import OnnxSession, Provider
+from laterank.encoding.token_pooling import pool_rows
 from laterank.encoding.tokenization import Tokens
 from laterank.encoding.truncation import check_truncate_dim
 from laterank.encoding.workers import Workers
@@ -56,21 +57,29 @@ class Embedder:
         if truncate_dim is not None and (size := self.stated_dim) is not None:
             check_truncate_dim(truncate_dim, size=size, files=files)
 
-    def rows(self, tokens: Sequence[Tokens]) -> list[Rows]:
+    def rows(self, tokens: Sequence[Tokens], *, pool_factor: int = 1) -> list[Rows]:
         """Return the unit-length rows of each text's scored tokens.
 
         Args:
             tokens: One tokenised text each.
+            pool_factor: How many tokens of a text share a row, on average; 1 for a row each.
 
         Returns:
-            In the order of ``tokens``. *Shape:* ``(scored_tokens, dim)`` each
+            In the order of ``tokens``. *Shape:* ``(ceil(scored_tokens / pool_factor), dim)`` each
 
         Raises:
             EncodingError: If the model gives NaN or infinite numbers.
         """
         rows: list[Rows | None] = [None] * len(tokens)
         batches = list(self.batching.plan([len(text) for text in tokens]))
-        encoded = self._workers.map(lambda batch: self._run([tokens[index] for index in batch]), batches)
+
+        def run(batch: Sequence[int]) -> list[Rows]:
+            return [
+                pool_rows(text_rows, pool_factor)
+                for text_rows in self._run([tokens[index] for index in batch])
+            ]
+
+        encoded = self._workers.map(run, batches)
         for batch, batch_rows in zip(batches, encoded, strict=True):
             for index, text_rows in zip(batch, batch_rows, strict=True):
                 rows[index] = text_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from laterank.encoding.devices import checked_devices, on_device, providers_of_w
 from laterank.encoding.embedder import Embedder
 from laterank.encoding.lazy import lazy
 from laterank.encoding.reader import TextKind, TextReader
+from laterank.encoding.reading import Reading
 from laterank.encoding.session import Provider
+from laterank.encoding.token_pooling import ward_clusters
 from laterank.encoding.tokenization import Tokens
 from laterank.errors import InputError
 from laterank.model.calibration import Calibration, find_calibration
@@ -61,6 +64,7 @@ class ColbertEncoder(TextReader):
         files: ModelFiles,
         *,
         truncate_dim: int | None = None,
+        pool_factor: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
         workers: int | None = None,
@@ -74,6 +78,8 @@ class ColbertEncoder(TextReader):
             files: The model.
             truncate_dim: Keep the first numbers of each token embedding only and scale to unit length again, for models
                 trained for it (Matryoshka, arXiv 2205.13147); None for all. Other sizes are warned of.
+            pool_factor: How many tokens of a document share a row, on average (token pooling, arXiv 2409.14683); None or 1 for a
+                row each. Queries are never pooled.
             providers: Execution providers in order of preference; None for the CPU.
             threads: Threads to use, by all workers together; None for every usable processor.
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
@@ -85,13 +91,19 @@ class ColbertEncoder(TextReader):
         Raises:
             InputError: If an argument has a value that cannot work, such as more numbers than the model has.
         """
-        counts = {"truncate_dim": truncate_dim, "threads": threads, "tokens_per_batch": tokens_per_batch}
+        counts = {
+            "truncate_dim": truncate_dim,
+            "pool_factor": pool_factor,
+            "threads": threads,
+            "tokens_per_batch": tokens_per_batch,
+        }
         for name, value in counts.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} is {value!r}, expected a whole number of at least 1, or None")
         super().__init__(files)
         self.threads = threads if threads is not None else usable_cpus()
         self._truncate_dim = truncate_dim
+        self._pool_factor = pool_factor or 1
         self._providers = providers
         self._tokens_per_batch = tokens_per_batch
         self._device_ids = devices = checked_devices(device_ids, providers)
@@ -119,6 +131,7 @@ class ColbertEncoder(TextReader):
         onnx_file: str | None = None,
         quantized: bool | None = None,
         truncate_dim: int | None = None,
+        pool_factor: int | None = None,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
         workers: int | None = None,
@@ -138,6 +151,7 @@ class ColbertEncoder(TextReader):
             onnx_file: The graph to use, relative to the model.
             quantized: True for the INT8 graph, False for full precision, None for full precision where there is one.
             truncate_dim: Keep the first numbers of each token embedding only, for models trained for it; None for all.
+            pool_factor: How many tokens of a document share a row, on average; None or 1 for a row each.
             providers: Execution providers in order of preference, such as ``["cuda"]``; None for the CPU.
             threads: Threads to use, by all workers together; None for every usable processor.
             workers: Processes that encode many documents side by side; 0 for none, None for one on each device.
@@ -166,6 +180,7 @@ class ColbertEncoder(TextReader):
         return cls(
             files,
             truncate_dim=truncate_dim,
+            pool_factor=pool_factor,
             providers=providers,
             threads=threads,
             workers=workers,
@@ -180,6 +195,11 @@ class ColbertEncoder(TextReader):
         return self._truncate_dim
 
     @property
+    def pool_factor(self) -> int:
+        """How many tokens of a document share a row, on average; 1 for a row each."""
+        return self._pool_factor
+
+    @property
     def dim(self) -> int:
         """Numbers in a token embedding.
 
@@ -190,11 +210,13 @@ class ColbertEncoder(TextReader):
 
     @lazy
     def fingerprint(self) -> bytes:
-        """A digest of everything that decides a document's rows: graph, tokenizer, projection, settings, size."""
+        """A digest of everything that decides a document's rows: graph, tokenizer, projection, settings, size, pooling."""
         digest = hashlib.blake2b(self.files.digest(), digest_size=16)
         projection = self._embedder.projection
         digest.update(projection.digest() if projection else b"in the graph")
         settings = {"config": self.config.to_dict(), "truncate_dim": self._truncate_dim, "format": ROW_FORMAT}
+        if self._pool_factor > 1:
+            settings["pool_factor"] = self._pool_factor
         digest.update(json.dumps(settings, sort_keys=True).encode())
         return digest.digest()
 
@@ -220,7 +242,8 @@ class ColbertEncoder(TextReader):
             texts: One text each; longer ones than ``config.document_length`` are cut.
 
         Returns:
-            Unit-length rows without punctuation, in the order of ``texts``. *Shape:* ``(document_tokens, dim)`` each
+            Unit-length rows without punctuation, in the order of ``texts``.
+            *Shape:* ``(ceil(document_tokens / pool_factor), dim)`` each
 
         Raises:
             InputTypeError: If a text is no string, naming its position.
@@ -232,13 +255,35 @@ class ColbertEncoder(TextReader):
             return self._pool.encode_documents(texts)
         return self._encode(texts, self._tokenizer.documents, "documents")
 
+    def read_document(self, text: str) -> Reading:
+        """Return the tokens behind the rows that ``encode_documents`` gives of a text, with their places in it.
+
+        With a ``pool_factor`` the text is encoded, as its rows alone say which tokens share one.
+
+        Examples:
+            >>> from laterank import ColbertEncoder
+            >>> reading = ColbertEncoder.from_pretrained().read_document("Mars is red.")
+            >>> [(token.role, token.text, token.start, token.end) for token in reading.tokens]
+            [('start', '[CLS]', None, None), ('marker', '[unused1]', None, None), ('text', 'mars', 0, 4), ('text', 'is', 5, 7), ('text', 'red', 8, 11), ('end', '[SEP]', None, None)]
+        """
+        reading = super().read_document(text)
+        if self._pool_factor == 1:
+            return reading
+        [rows] = self._embedder.rows(self._tokenizer.documents([text]))
+        return replace(reading, pooled=ward_clusters(rows, self._pool_factor))
+
     def calibration(self) -> Calibration:
         """Return the map from this model's scores to probabilities of relevance, which ``score="probability"`` applies.
 
         Raises:
-            InputError: If the model ships none, or none for ``truncate_dim``.
+            InputError: If the model ships none, none for ``truncate_dim``, or tokens are pooled.
             ModelFormatError: If its ``calibration.json`` is broken.
         """
+        if self._pool_factor > 1:
+            raise InputError(
+                f"score is 'probability', but calibrations are fitted for a row a token, and pool_factor is {self._pool_factor}; "
+                "use 'mean' or 'sum', or no pool_factor"
+            )
         path, size = self.files.calibration, self._embedder.stated_dim
         return find_calibration(path, name=self.name, truncate_dim=self._truncate_dim, size=size)
 
@@ -262,6 +307,7 @@ class ColbertEncoder(TextReader):
         return {
             "files": self.files,
             "truncate_dim": self._truncate_dim,
+            "pool_factor": self._pool_factor,
             "providers": self._providers,
             "threads": self.threads,
             "workers": self.workers,
@@ -288,6 +334,7 @@ class ColbertEncoder(TextReader):
         options = {
             "files": self.files,
             "truncate_dim": self._truncate_dim,
+            "pool_factor": self._pool_factor,
             "threads": max(1, self.threads // self.workers),
             "tokens_per_batch": self._tokens_per_batch,
         }
@@ -303,8 +350,9 @@ class ColbertEncoder(TextReader):
         self, texts: Sequence[str], tokenize: Callable[[Sequence[str]], list[Tokens]], kind: TextKind
     ) -> list[Rows]:
         texts, result = list(texts), []
+        pool_factor = self._pool_factor if kind == "documents" else 1
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
             self._say_once_if_cut(tokens, kind)
-            result += self._embedder.rows(tokens)
+            result += self._embedder.rows(tokens, pool_factor=pool_factor)
         return result

@@ -102,14 +102,7 @@ class TextReader:
         return self._tokenizer.read_query(text)
 
     def read_document(self, text: str) -> Reading:
-        """Return the token behind each row that ``encode_documents`` gives of a text, with its place in it.
-
-        Examples:
-            >>> from laterank import ColbertEncoder
-            >>> reading = ColbertEncoder.from_pretrained().read_document("Mars is red.")
-            >>> [(token.role, token.text, token.start, token.end) for token in reading.tokens]
-            [('start', '[CLS]', None, None), ('marker', '[unused1]', None, None), ('text', 'mars', 0, 4), ('text', 'is', 5, 7), ('text', 'red', 8, 11), ('end', '[SEP]', None, None)]
-        """
+        """Return the tokens that the model scores of a document, with their places in it."""
         check_texts([text], "documents")
         return self._tokenizer.read_document(text)
 

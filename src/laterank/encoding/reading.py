@@ -1,4 +1,4 @@
-"""How a model read a text: its scored tokens, one a row, each with its place in the caller's own string."""
+"""How a model read a text: its scored tokens, each with its place in the caller's own string."""
 
 from __future__ import annotations
 
@@ -63,12 +63,13 @@ class Reading:
     """What a model read of one text.
 
     Attributes:
-        tokens: The scored tokens, in the order of the rows that they give.
+        tokens: The scored tokens, in the order of the text.
         truncated: Whether the end of the text was cut off.
         tokens_read: How many the network read, unscored ones and those that the model adds among them.
         characters: How long the text is.
         characters_read: How much of its start the network read; of a window, where it ends.
         window: The window that this is the reading of, where the text was read in more than one.
+        pooled: Which tokens share each row, by their places, where tokens are pooled; None where each has a row of its own.
     """
 
     tokens: tuple[Token, ...]
@@ -77,6 +78,12 @@ class Reading:
     characters: int
     characters_read: int
     window: Window | None = None
+    pooled: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def row_count(self) -> int:
+        """How many rows the text has."""
+        return len(self.tokens if self.pooled is None else self.pooled)
 
     def within(self, text: str, window: Window) -> Reading:
         """Return this reading of a window as one of the whole text, with its tokens where they are there."""

@@ -104,6 +104,7 @@ def _options(settings: str, *, of: str) -> dict[str, Any]:
     """Read ``truncate_dim=64,quantized=false``."""
     readers: dict[str, Callable[[str], Any]] = {
         "truncate_dim": int,
+        "pool_factor": int,
         "quantized": lambda text: TRUTH[text.lower()],
         "onnx_file": str,
         "revision": str,
@@ -117,8 +118,8 @@ def _options(settings: str, *, of: str) -> dict[str, Any]:
             options[name.strip()] = readers[name.strip()](value.strip())
         except (KeyError, ValueError) as error:
             expected = (
-                "truncate_dim=NUMBER, quantized=true|false, onnx_file=PATH, revision=NAME, threads=NUMBER, "
-                "long_documents=truncate|windows|error"
+                "truncate_dim=NUMBER, pool_factor=NUMBER, quantized=true|false, onnx_file=PATH, revision=NAME, "
+                "threads=NUMBER, long_documents=truncate|windows|error"
             )
             raise InputError(
                 f"model {of!r} has the setting {setting!r}; expected one of {expected}"

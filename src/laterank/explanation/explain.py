@@ -37,7 +37,7 @@ class ReadingEncoder(Protocol):
         """Return the token behind each row that ``encode_queries`` gives."""
 
     def read_document(self, text: str) -> Reading:
-        """Return the token behind each row that ``encode_documents`` gives."""
+        """Return the tokens behind the rows that ``encode_documents`` gives."""
 
 
 def explain_documents(
@@ -62,7 +62,7 @@ def explain_documents(
 
     Raises:
         InputError: If the encoder cannot tell its tokens.
-        CacheError: If a document has not one row a token.
+        CacheError: If a document has not the rows that its tokens give.
     """
     if not isinstance(encoder, ReadingEncoder):
         raise InputError(
@@ -86,6 +86,7 @@ def explain_documents(
                 as_float32(rows),
                 query_tokens=query_reading.tokens,
                 document_tokens=reading.tokens,
+                pooled=reading.pooled,
             )
             if len(rows)
             else ()
@@ -119,10 +120,10 @@ def _best(
     number = int(np.argmax(sums))
     (start, end), rows = spans[number], candidates[number]
     reading = encoder.read_document(text[start:end])
-    if text[start:end] in rows_of and len(rows) != len(reading.tokens):
+    if text[start:end] in rows_of and len(rows) != reading.row_count:
         raise CacheError(
-            f"{encoder.name} reads {len(reading.tokens)} tokens of a document that has {len(rows)} rows; "
-            "clear the cache"
+            f"{encoder.name} makes {reading.row_count} rows of the {len(reading.tokens)} tokens of a document that has "
+            f"{len(rows)} rows; clear the cache"
         )
     if len(spans) > 1:
         reading = reading.within(text, Window(start, end, number + 1, len(spans)))

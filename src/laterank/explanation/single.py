@@ -42,11 +42,19 @@ class Explanation:
 
     @property
     def received(self) -> tuple[float, ...]:
-        """Each document token's share of the score: the shares of all query rows that met it."""
+        """Each document token's share of the score: the shares of all query rows that met it.
+
+        Tokens that share a row have equal parts of its share.
+        """
         received = [0.0] * len(self.document_reading.tokens)
         for match in self.matches:
-            received[match.position] += match.share
+            for position in match.positions:
+                received[position] += match.share / len(match.positions)
         return tuple(received)
+
+    def met_by(self, match: Match) -> tuple[Token, ...]:
+        """Return every document token of the row that a query row met: ``match.document``, and those pooled with it."""
+        return tuple(self.document_reading.tokens[position] for position in match.positions)
 
     def to_text(self, *, color: bool | None = None, width: int | None = None) -> str:
         """Return it for a terminal.
@@ -75,6 +83,7 @@ class Explanation:
                     "query": _token(match.query, self.query),
                     "document": _token(match.document, self.document),
                     "position": match.position,
+                    "positions": match.positions,
                     "similarity": match.similarity,
                     "share": match.share,
                 }
@@ -108,5 +117,6 @@ def _reading(reading: Reading, text: str) -> dict[str, Any]:
         "tokens_read": reading.tokens_read,
         "characters": reading.characters,
         "characters_read": reading.characters_read,
+        "pooled": reading.pooled,
         "window": asdict(reading.window) if reading.window else None,
     }
