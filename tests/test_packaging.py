@@ -168,6 +168,18 @@ def test_importing_laterank_loads_no_framework() -> None:
     assert run_python("-c", program).split() == []
 
 
+def test_importing_laterank_loads_nothing_that_ranking_can_do_without() -> None:
+    """A command or a serverless function that ranks once pays for ranking, not for pages and package metadata."""
+    program = (
+        "import sys\n"
+        "from laterank import Reranker\n"
+        "slow = {'laterank.explanation', 'laterank.evaluation', 'laterank.export', 'importlib.metadata', 'email',\n"
+        "        'statistics', 'multiprocessing'}\n"
+        "print(*sorted(slow & set(sys.modules)))\n"
+    )
+    assert run_python("-c", program).split() == []
+
+
 # --- which file may import which ------------------------------------------------------------------------------------
 
 

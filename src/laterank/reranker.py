@@ -23,9 +23,6 @@ from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.protocol import Encoder, EncoderWithWorkers, encoded_queries
 from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
-from laterank.explanation.explain import explain_documents
-from laterank.explanation.ranking import RankingExplanation, explained_ranking
-from laterank.explanation.single import Explanation
 from laterank.fusion import FusionKind, checked_fusion, checked_scores
 from laterank.long_documents import LongDocumentKind, LongDocuments
 from laterank.model.config import ColbertConfig
@@ -36,6 +33,9 @@ from laterank.sums import DocumentSums
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from laterank.explanation.ranking import RankingExplanation
+    from laterank.explanation.single import Explanation
 
 __all__ = ["RankedDocument", "Reranker"]
 
@@ -338,6 +338,8 @@ class Reranker:
             InputError: If the query is blank, ``top_n`` is less than 1, or the encoder cannot tell its tokens.
             InputTypeError: If the query or a document is no string, naming its position.
         """
+        from laterank.explanation.ranking import explained_ranking  # of which ranking needs nothing
+
         most = checked_top_n(top_n) or len(documents)
         order = [place.index for place in self.rank(query, documents)]
         shown = list(dict.fromkeys([*order[:most], *range(min(most, len(documents)))]))
@@ -346,6 +348,8 @@ class Reranker:
         return explained_ranking(query, order, explained, model=self.name, scale=self.score, top_n=most)
 
     def _explained(self, query: str, documents: Sequence[str]) -> list[Explanation]:
+        from laterank.explanation.explain import explain_documents
+
         self._long.pieces(documents)  # too long a document is refused here, too
         return explain_documents(
             query,

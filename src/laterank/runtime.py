@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any
 
 from laterank.errors import ProviderError
@@ -67,6 +66,8 @@ def how_to_install() -> str:
 
 
 def _installed(distribution: str) -> bool:
+    from importlib import metadata  # slow to import, and needed for error messages only
+
     try:
         metadata.version(distribution)
     except metadata.PackageNotFoundError:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,16 +153,19 @@ def _load(path: Path, config: ColbertConfig) -> Tokenizer:
     """Load a tokenizer that reads ``[MASK]`` or a marker in a user's text as text, without padding or truncation."""
     from tokenizers import Tokenizer
 
-    raw: dict[str, Any] = read_json(path)
-    raw["padding"] = raw["truncation"] = None
     markers = {config.query_prefix, config.document_prefix, config.expansion_token}
     try:
-        for token in raw.get("added_tokens") or []:
-            if token["content"] in markers:
-                token["special"] = True
-        tokenizer = Tokenizer.from_str(json.dumps(raw))
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        for token in tokenizer.get_added_tokens_decoder().values():
+            if token.content in markers and not token.special:
+                token.special = True
+                tokenizer.add_special_tokens([token])
     except Exception as error:  # the library raises bare Exception
-        raise ModelFormatError(f"{path} is no tokenizer that can be loaded: {error}") from error
+        raise ModelFormatError(
+            f"{path} is no tokenizer that can be loaded: {error}; download or copy it again"
+        ) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
     tokenizer.encode_special_tokens = True
     return tokenizer
 
