@@ -134,7 +134,7 @@ def cold_tables(found: Found) -> list[str]:
             "median, ms",
             "fastest",
             "slowest",
-            f"as fast as {peer}",
+            f"times as fast as {peer}",
             "largest difference of a sum",
         ]
         lines += [*table(heads, rows), ""]
@@ -178,7 +178,7 @@ def _bars(
     times: Mapping[str, Sequence[float]] = measured.get("milliseconds", {})
     peer = best(times, peers)
     against = peer or (peers if isinstance(peers, str) else "the best peer")
-    said = f"cold, {kind} x {measured.get('documents', '?')}"
+    said = f"cold, {kind} x {measured.get('documents', 100 if part == 'cold' else 1000)}"
     return [
         at_least(
             f"{said}, {name} against {against}",

@@ -109,11 +109,13 @@ def growth_tables(found: Found) -> list[str]:
 
 
 def growth_bars(results: Mapping[str, Found]) -> list[Bar]:
-    """Judge the exponents of the bundled model, cold and warm."""
+    """Judge the bundled model, cold and warm, over the last tenfold, where candidates weigh more than what comes once a call."""
     times = results.get("growth", {}).get("milliseconds", {})
     bars = []
     for name in (COLD, WARM):
         medians = {int(count): float(np.median(taken)) for count, taken in times.get(name, {}).items()}
-        value = exponent(list(medians), list(medians.values())) if medians else None
-        bars.append(at_most(f"exponent of growth, {name} (1 is linear)", LARGEST_EXPONENT, value))
+        last = {count: median for count, median in medians.items() if count * 10 >= max(medians)}
+        value = exponent(list(last), list(last.values())) if last else None
+        upwards = f"from {min(last):,} to {max(last):,}" if last else "over the last tenfold"
+        bars.append(at_most(f"exponent of growth {upwards}, {name} (1 is linear)", LARGEST_EXPONENT, value))
     return bars

@@ -82,7 +82,7 @@ def maxsim_tables(found: Found) -> list[str]:
         "median, ms",
         "fastest",
         "slowest",
-        f"as fast as {PEER}",
+        f"times as fast as {PEER}",
         "error of the mean",
     ]
     return [f"{documents} documents of 150 to 250 rows, {QUERY_ROWS} query rows.", "", *table(heads, rows)]

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from speed_numbers import Bar, at_most, number, table
+from speed_numbers import Bar, at_most, table
 from speed_texts import QUERY, passages
 
 __all__ = ["measure_memory", "memory_bars", "memory_tables", "own_peak_mib"]
@@ -37,7 +37,7 @@ def own_peak_mib() -> float:
 
 def measure_memory(options: argparse.Namespace) -> dict[str, Any]:
     """Rank the longer documents once with each system: few of them, and many where laterank does it."""
-    from speed_model import minilm_colbert_folder
+    from speed_model import minilm_colbert_folder  # not for the processes that are measured
 
     folder, peaks = minilm_colbert_folder(options.build), {}
     for count in (options.documents, options.documents * 10):
@@ -58,7 +58,8 @@ def memory_tables(found: Found) -> list[str]:
         for count, peaks in found["peak_mib"].items()
         for system, peak in peaks.items()
     ]
-    return table(["documents of about 200 tokens", "system", "peak, MiB", "MB"], rows)
+    said = "Interpreter, libraries and model included; laterank with its default cache, fastembed at a batch size."
+    return [said, "", *table(["documents of about 200 tokens", "system", "peak, MiB", "MB"], rows)]
 
 
 def memory_bars(results: Mapping[str, Found]) -> list[Bar]:
@@ -92,7 +93,7 @@ def _rank_once(system: str, folder: Path, threads: int) -> None:
         }
         model = "bundled" if system == "bundled model" else folder
         Reranker.from_pretrained(model, threads=threads, **options[system]).rank(QUERY, texts)
-    print(number(own_peak_mib()).replace(",", ""))
+    print(own_peak_mib())
 
 
 if __name__ == "__main__":

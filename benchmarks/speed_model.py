@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import struct
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def minilm_colbert_folder(build: Path) -> Path:
     The encoder's weights are all-MiniLM-L6-v2's; the projection is orthonormal and drawn, because nobody has trained one.
     The INT8 graph is what ``laterank quantize`` makes of it.
     """
-    folder = build / "minilm-colbert"
+    folder = build / f"minilm-colbert-{_writers_digest()}"
     if (folder / "model_int8.onnx").is_file():
         return folder
     checkpoint = minilm_checkpoint(build)
@@ -69,7 +71,7 @@ def answerai_folder(build: Path, source: Path) -> Path:
     The numbers are rounded to INT8's steps; the work is that of the published fp32 model: 12 layers, 384 wide, 96 numbers a
     token.
     """
-    folder = build / "answerai-fp32"
+    folder = build / f"answerai-fp32-{_writers_digest()}"
     if (folder / "model.onnx").is_file():
         return folder
     graph = load_graph(source / "onnx" / "model_int8.onnx").graph
@@ -78,6 +80,13 @@ def answerai_folder(build: Path, source: Path) -> Path:
     head = read_tensor(source / "1_Dense" / "model.safetensors", "linear.weight")
     _write_folder(folder, network, head, source / "tokenizer.json")
     return folder
+
+
+@cache
+def _writers_digest() -> str:
+    """Return what tells one state of the code that writes graphs from another: a model of an older one is not measured."""
+    files = [Path(__file__), *sorted((Path(laterank.__file__).parent / "export").glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def _write_folder(folder: Path, network: BertNetwork, head: Floats, tokenizer: Path) -> None:

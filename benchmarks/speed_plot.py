@@ -69,7 +69,9 @@ def draw(results: Mapping[str, Any], folders: Sequence[Path]) -> list[Path]:
                 label=label,
             )
         _dress(axes, lines)
-        figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9.5, labelcolor=INK)
+        figure.legend(
+            loc="outside upper left", ncols=2, handlelength=3.4, frameon=False, fontsize=9.5, labelcolor=INK
+        )
         paths = [folder / name for folder in folders for name in ("speed.svg", "speed.png")]
         for path in paths:
             metadata = {"Date": None} if path.suffix == ".svg" else None

@@ -42,7 +42,8 @@ def report(parts: Mapping[str, Mapping[str, Any]]) -> str:
     results = {name: part["found"] for name, part in parts.items()}
     bars = [bar for part in PARTS.values() for bar in part.bars(results)]
     lines += table(["figure", "medians (fastest)", "bar", ""], [bar.cells() for bar in bars])
-    lines += ["", "![Latency against candidates](speed.svg)"]
+    if "growth" in parts:
+        lines += ["", "![Latency against candidates](speed.svg)"]
     for name, part in PARTS.items():
         if name in parts:
             lines += ["", f"## {part.title}", "", *part.tables(parts[name]["found"])]
