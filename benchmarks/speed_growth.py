@@ -27,7 +27,7 @@ Found = Mapping[str, Any]
 COLD, WARM = "laterank, bundled model", "laterank, bundled model, rows on disk"
 COUNTS = (10, 30, 100, 300, 1000)
 WARM_COUNTS = (*COUNTS, 3000, 10_000)
-PEERS_UP_TO = 300
+PEERS_UP_TO = 100
 LARGEST_EXPONENT = 1.1
 """Linear growth is 1; the tenth above it is for timings, which are never exact."""
 DRAWN = 256
@@ -35,7 +35,7 @@ PUT_AT_ONCE = 512
 
 
 def measure_growth(options: argparse.Namespace) -> dict[str, Any]:
-    """Time the bundled model cold and warm, and the MiniLM shape in all libraries up to a few hundred."""
+    """Time the bundled model cold and warm, and the MiniLM shape in all libraries up to a hundred."""
     scale = options.documents / 100
     counts, warm_counts = ([max(2, int(count * scale)) for count in some] for some in (COUNTS, WARM_COUNTS))
     documents = passages(options.data, "d200", counts[-1])

@@ -72,7 +72,7 @@ def hundred_thousand_tables(found: Found) -> list[str]:
         "right one first",
     ]
     said = (
-        f"Drawn rows of 150 to 250 by the bundled model's 96 in a file of {number(found['file_mib'])} MiB; the peak before "
+        f"Drawn rows of the bundled model's size, 150 to 250 a document, in a file of {number(found['file_mib'])} MiB; the peak before "
         "holds interpreter, model and the texts themselves; top_n is 10."
     )
     return [said, "", *table(heads, rows)]
