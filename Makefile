@@ -18,12 +18,8 @@ lint: .venv-lint/done ## check style and formatting
 type: .venv-lint/done ## check the types
 	.venv-lint/bin/mypy
 
-bench: .venv-bench/done ## measure speed and memory against the peers
+bench: .venv-bench/done ## measure speed and memory against the peers; ARGS="--only warm,store" measures some parts
 	.venv-bench/bin/python benchmarks/speed.py $(ARGS)
-
-bench-maxsim: .venv-bench/done ## measure MaxSim, warm calls and the cache on disk
-	.venv-bench/bin/python benchmarks/maxsim.py $(ARGS)
-	.venv-bench/bin/python benchmarks/store.py
 
 bench-quality: .venv-bench/done ## measure ranking quality on judged collections
 	.venv-bench/bin/python benchmarks/quality.py $(ARGS)
@@ -46,4 +42,4 @@ clean: ## delete the environments and everything built
 	$(@D)/bin/python -m pip install --quiet --editable ".[all]" --group $*
 	touch $@
 
-.PHONY: help demo test lint type bench bench-maxsim bench-quality docs outputs clean
+.PHONY: help demo test lint type bench bench-quality docs outputs clean

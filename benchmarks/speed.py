@@ -1,7 +1,8 @@
-"""How fast reranking is, against fastembed with the same graph, documents and threads.
+"""How fast reranking is, against the peers with the same weights, documents and threads: one report and one plot.
 
-Run ``python benchmarks/speed.py --data FOLDER``; ``--encoding`` alone compares the embedded model's encoding time with
-answerai-colbert-small-v1's. Repeats are interleaved, because a shared machine's speed drifts.
+Run ``python benchmarks/speed.py --data FOLDER``. Repeats of everything that is compared are interleaved, because a shared
+machine's speed drifts. A part can be measured alone (``--only warm,pool``): the report keeps the others as they were,
+each with the command, the machine and the date that made it. PyLate lives in an interpreter of its own (``--pylate PYTHON``).
 """
 
 from __future__ import annotations
@@ -9,170 +10,115 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shlex
-import subprocess
 import sys
-from collections.abc import Callable
-from functools import partial
+import time
+import traceback
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from interleaving import interleaved
-from speed_encoding import REFERENCE, measure_encoding, write_encoding_report
-from speed_model import build_model
-from speed_report import machine_facts, write_report
-from speed_systems import QUERY, FastembedSystem, LaterankSystem, load_fastembed, passages
-
-import laterank
-from laterank import Reranker
+from speed_parts import EXTRA, PARTS
+from speed_plot import draw
+from speed_report import machine_facts, refresh_page, report
 
 HERE = Path(__file__).parent
-TOKENIZER = Path(laterank.__file__).parent / "model" / "bundled" / "tokenizer.json"
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 256)
-DEFAULT_BATCH_SIZE = 256
-DOCUMENTS = 100
-ANSWERAI = "answerai-colbert-small-v1-int8"
-
-
-def difference(one: LaterankSystem, other: FastembedSystem, documents: list[str]) -> dict[str, Any]:
-    """Compare the two systems' rows and rankings, so that a speed is of the same work."""
-    query, rows = one.embed(QUERY, documents)
-    other_query, other_rows = other.embed(QUERY, documents)
-    return {
-        "largest_difference_query": float(np.abs(query - other_query).max()),
-        "largest_difference_documents": max(
-            float(np.abs(a - b).max()) for a, b in zip(rows, other_rows, strict=True)
-        ),
-        "same_ranking": one.rank(QUERY, documents) == other.rank(QUERY, documents),
-    }
-
-
-def cold(model: Path, documents: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Time one query over documents that nobody has encoded yet."""
-    loaded = load_fastembed(model, options.threads)
-    ours, bundled = (LaterankSystem(which, options.threads) for which in (model, "bundled"))
-    systems: dict[str, LaterankSystem | FastembedSystem] = {
-        "laterank": ours,
-        "laterank, bundled model": bundled,
-    }
-    systems |= {
-        f"fastembed :{size}": FastembedSystem(loaded, size) for size in options.batch_size or BATCH_SIZES
-    }
-    for system in systems.values():
-        system.rank(QUERY, documents[:4])
-    calls = {name: partial(system.rank, QUERY, documents) for name, system in systems.items()}
-    lengths = ours.reranker.encoder.count_tokens(documents)  # type: ignore[attr-defined]  # not in the protocol
-    return {
-        "tokens_mean": float(np.mean(lengths)),
-        "tokens_range": [min(lengths), max(lengths)],
-        "same": difference(ours, FastembedSystem(loaded, 1), documents[:20]),
-        "milliseconds": interleaved(calls, options.rounds),
-    }
-
-
-def warm(model: Path | str, documents: list[str], options: argparse.Namespace) -> dict[str, list[float]]:
-    """Time a ranking of cached documents and its query's encoding alone, in turn."""
-    reranker = Reranker.from_pretrained(model, threads=options.threads)
-    reranker.warm(documents)
-    reranker.rank(QUERY, documents)
-    calls: dict[str, Callable[[], object]] = {
-        "rank": lambda: reranker.rank(QUERY, documents),
-        "query": lambda: reranker.encoder.encode_queries([QUERY]),
-    }
-    return interleaved(calls, options.warm_rounds)
-
-
-def peak_memory(system: str, kind: str, options: argparse.Namespace) -> float:
-    """Return the most memory (MiB) that a process of its own takes for one cold ranking."""
-    given = ["--threads", str(options.threads), "--data", str(options.data), "--build", str(options.build)]
-    command = [sys.executable, __file__, *given, "--memory-of", system, "--kind", kind]
-    finished = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(finished.stdout.split()[-1])
-
-
-def own_peak_mib() -> float:
-    """Return this process's own peak; ``ru_maxrss`` alone would start at that of the process that started it."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
-        return int(fields["VmHWM"].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def print_memory(model: Path, options: argparse.Namespace) -> None:
-    """Rank once and print this process's peak: what the other process asks for."""
-    texts = json.loads((options.build / f"{options.kind}.json").read_text(encoding="utf-8"))
-    name, _, size = options.memory_of.partition(":")
-    if name == "fastembed":
-        FastembedSystem(load_fastembed(model, options.threads), int(size)).rank(QUERY, texts)
-    else:
-        LaterankSystem("bundled" if size else model, options.threads).rank(QUERY, texts)
-    print(own_peak_mib())
-
-
-def encoding(options: argparse.Namespace) -> None:
-    """Compare encoding times, print them and write their report."""
-    models: dict[str, Path | str] = {"embedded model": "bundled"}
-    models |= {name: Path(folder) for name, _, folder in (given.partition("=") for given in options.also)}
-    models[REFERENCE] = options.models / ANSWERAI
-    results = measure_encoding(
-        models, options.data, DOCUMENTS, options.threads, partial(interleaved, rounds=options.rounds)
-    )
-    command = shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]])
-    print("\n".join(write_encoding_report(options.results, results, command)))
+PAGE = HERE.parent / "docs" / "measured.md"
+IMAGES = HERE.parent / "docs" / "images"
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     shared = HERE.parent.parent / "shared"
+    parser.add_argument("--only", help=f"measure these parts alone, of {', '.join([*PARTS])}")
+    parser.add_argument("--thousand", action="store_true", help="also 1000 cold documents in all libraries")
+    parser.add_argument("--hundred-thousand", action="store_true", help="also 100,000 candidates from disk")
+    parser.add_argument("--pylate", help="a Python interpreter that has PyLate")
+    parser.add_argument("--report", action="store_true", help="measure nothing, write report and plot anew")
+    parser.add_argument("--docs", action="store_true", help="write tables and plot into docs/, too")
     parser.add_argument("--data", type=Path, default=shared / "data")
     parser.add_argument("--models", type=Path, default=shared / "models", help="folder of the other models")
-    parser.add_argument("--encoding", action="store_true", help="only the comparison of encoding times")
-    parser.add_argument(
-        "--also", action="append", default=[], metavar="NAME=FOLDER", help="a further model to encode with"
-    )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--warm-rounds", type=int, default=100)
-    parser.add_argument("--batch-size", type=int, action="append", help="fastembed's, instead of all")
-    parser.add_argument("--build", type=Path, default=HERE / "build", help="where the model is written once")
+    parser.add_argument("--documents", type=int, default=100, help="of a cold call; others are its multiples")
+    parser.add_argument("--queries", type=int, default=20, help="of a collection, for INT8's overlap")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--warm-rounds", type=int, default=40, help="of what takes milliseconds")
+    parser.add_argument("--thousand-rounds", type=int, default=2, help="of what takes minutes")
+    parser.add_argument("--batch-sizes", type=_sizes, default=[1, 4, 8, 32, 256], help="fastembed's")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=FOLDER", help="for encoding")
+    parser.add_argument("--build", type=Path, default=HERE / "build", help="where models are written once")
+    parser.add_argument("--folder", help="where caches are written; a temporary folder if not given")
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
-    parser.add_argument("--kind", choices=["d50", "d200"], help="only these documents")
     return parser.parse_args()
 
 
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
+
+
+def chosen(options: argparse.Namespace) -> list[str]:
+    """Return the parts to measure, in the report's order."""
+    if options.report:
+        return []
+    wanted = {"thousand": options.thousand, "hundred-thousand": options.hundred_thousand}
+    if options.only is None:
+        return [name for name in PARTS if name not in EXTRA or wanted[name]]
+    named = {*options.only.split(","), *(name for name, also in wanted.items() if also)}
+    if unknown := sorted(named - set(PARTS)):
+        raise SystemExit(f"there is no part {unknown[0]!r}, expected some of {', '.join(PARTS)}")
+    return [name for name in PARTS if name in named]
+
+
+def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure one part, and note what made it."""
+    start, before = time.perf_counter(), os.getloadavg()[0]
+    found = PARTS[name].measure(options)
+    return {
+        "command": shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]]),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine_facts(),
+        "threads": options.threads,
+        "load": [before, os.getloadavg()[0]],
+        "seconds": round(time.perf_counter() - start),
+        "found": found,
+    }
+
+
+def write(options: argparse.Namespace, parts: dict[str, Any]) -> None:
+    """Write every single time, the report and the plot."""
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / "speed.json").write_text(
+        json.dumps({"parts": parts}, indent=1) + "\n", encoding="utf-8"
+    )
+    text = report(parts)
+    (options.results / "speed.md").write_text(text, encoding="utf-8")
+    folders = [options.results, *([IMAGES] if options.docs else [])]
+    draw({name: part["found"] for name, part in parts.items()}, folders)
+    if options.docs:
+        PAGE.write_text(refresh_page(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
+
+
 def main() -> None:
-    """Measure everything and write the report."""
+    """Measure part after part, and write the report after each: one that fails does not take the others with it."""
     options = arguments()
-    if options.encoding:
-        encoding(options)
-        return
-    model = build_model(options.build / "minilm-shape", TOKENIZER)
-    if options.memory_of:
-        print_memory(model, options)
-        return
-    chooser = Reranker.from_pretrained(model, threads=1)
-    results: dict[str, Any] = {"machine": machine_facts(), "load_before": os.getloadavg()[0]}
-    results |= {"threads": options.threads, "documents": DOCUMENTS, "cold": {}, "memory_mib": {}}
-    for kind in [options.kind] if options.kind else ["d50", "d200"]:
-        documents = passages(options.data, kind, DOCUMENTS, chooser)
-        (options.build / f"{kind}.json").write_text(json.dumps(documents), encoding="utf-8")
-        results["cold"][kind] = cold(model, documents, options)
-        results["memory_mib"][kind] = {
-            system: peak_memory(system, kind, options)
-            for system in ("laterank", "laterank:bundled", "fastembed:1", f"fastembed:{DEFAULT_BATCH_SIZE}")
-        }
-        if kind == "d200":
-            names: dict[str, Path | str] = {"fp32": model, "bundled": "bundled"}
-            results["warm"] = {name: warm(which, documents, options) for name, which in names.items()}
-        results["load_after"] = os.getloadavg()[0]
-        write_report(options.results, results)
-    if (options.models / ANSWERAI).is_dir():
-        encoding(options)
+    file = options.results / "speed.json"
+    parts = json.loads(file.read_text(encoding="utf-8")).get("parts", {}) if file.is_file() else {}
+    failed = []
+    for name in chosen(options):
+        print(f"--- {name}", flush=True)
+        try:
+            parts[name] = measured(name, options)
+        except (Exception, SystemExit):  # noqa: BLE001  # the parts are independent, and take long
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        print(f"--- {name}: {parts[name]['seconds']} s", flush=True)
+        write(options, parts)
+    write(options, parts)
+    print(report(parts))
+    if failed:
+        raise SystemExit(f"failed, and left as before: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

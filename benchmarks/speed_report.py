@@ -1,21 +1,23 @@
-"""The machine's facts and the tables of the speed benchmark."""
+"""The machine's facts, and the report of the speed benchmark."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from speed_numbers import table
+from speed_parts import PARTS
 
-__all__ = ["machine_facts", "write_report"]
+from laterank.evaluation.machine import package_versions
 
-PACKAGES = ("laterank", "fastembed", "onnxruntime", "numpy", "tokenizers")
-COMMAND = "python benchmarks/speed.py"
+__all__ = ["machine_facts", "refresh_page", "report"]
+
+PACKAGES = ("laterank", "onnxruntime", "numpy", "tokenizers", "fastembed", "maxsim-cpu", "langchain-core")
+BEGIN, END = "<!-- begin speed -->", "<!-- end speed -->"
+"""Between these two a page shows the report."""
 
 
 def machine_facts() -> dict[str, Any]:
@@ -30,90 +32,63 @@ def machine_facts() -> dict[str, Any]:
             flag for flag in ("avx2", "avx512f", "avx512_vnni", "amx_int8") if flag in flags
         ],
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
+        "versions": package_versions(PACKAGES),
     }
 
 
-def write_report(folder: Path, results: Mapping[str, Any]) -> None:
-    """Write ``speed.json`` with every single time and ``speed.md`` with the tables."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Speed", "", *_preface(results)]
-    for kind, found in results["cold"].items():
-        lines += ["", *_cold(kind, found, results["documents"])]
-    lines += ["", *_memory(results["memory_mib"])]
-    if "warm" in results:
-        lines += ["", *_warm(results["warm"], results["documents"])]
-    (folder / "speed.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def report(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the report: what is judged first, then each part's tables with what made them."""
+    lines = ["# Speed", "", *_conditions(parts), "", "## Judged", ""]
+    results = {name: part["found"] for name, part in parts.items()}
+    bars = [bar for part in PARTS.values() for bar in part.bars(results)]
+    lines += table(["figure", "medians (fastest)", "bar", ""], [bar.cells() for bar in bars])
+    if "growth" in parts:
+        lines += ["", "![Latency against candidates](speed.svg)"]
+    for name, part in PARTS.items():
+        if name in parts:
+            lines += ["", f"## {part.title}", "", *part.tables(parts[name]["found"])]
+            lines += ["", _made(parts[name])]
+    return "\n".join(_without_blank_pairs(lines)) + "\n"
 
 
-def _preface(results: Mapping[str, Any]) -> list[str]:
-    machine = results["machine"]
-    versions = ", ".join(f"{package} {machine[package]}" for package in PACKAGES)
-    extensions = ", ".join(machine["vector_extensions"])
-    load = f"load {results['load_before']:.1f} before, {results['load_after']:.1f} after"
+def _conditions(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the machines: one, unless parts were measured on several."""
+    said = dict.fromkeys(_machine(part) for part in parts.values())
     return [
-        f"{machine['processor']} ({extensions}), {machine['cores']} cores, {results['threads']} threads;",
-        f"Python {machine['python']}, {versions}.",
-        f"The machine was shared ({load}): read the ratios. All systems take turns; times in ms.",
+        *said,
         "",
-        f"Command: `{COMMAND}`",
+        "What is compared takes turns, in random order; times are wall times, medians first. `d50` and `d200` are",
+        "documents of about 50 and 200 tokens; `:n` is a batch size.",
     ]
 
 
-def _cold(kind: str, found: Mapping[str, Any], documents: int) -> list[str]:
-    times, low_high = found["milliseconds"], found["tokens_range"]
-    peers = {name: taken for name, taken in times.items() if name.startswith("fastembed")}
-    best = min(peers, key=lambda name: min(peers[name]))
-    default = "fastembed :256" if "fastembed :256" in peers else best
-    size = f"{found['tokens_mean']:.0f} tokens ({low_high[0]}-{low_high[1]})"
-    lines = [
-        f"## Cold: one query, {documents} documents of {size} encoded and scored",
-        "",
-        f"The same fp32 graph in both ({_same(found['same'])}); `:n` is fastembed's batch size, 256 its default.",
-        "",
-        f"| system | fastest | median | slowest | fastest, against {best} | against {default} | medians, against {best} | against {default} |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, taken in times.items():
-        ratios = [f(peers[peer]) / f(taken) for f in (min, np.median) for peer in (best, default)]
-        spread = f"{min(taken):.0f} | {np.median(taken):.0f} | {max(taken):.0f}"
-        lines.append(f"| {name} | {spread} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
-    return lines
+def _machine(part: Mapping[str, Any]) -> str:
+    machine = part["machine"]
+    versions = ", ".join(f"{package} {number}" for package, number in machine["versions"].items())
+    extensions = ", ".join(machine["vector_extensions"])
+    return f"{machine['processor']} ({extensions}), {machine['cores']} cores, {part['threads']} threads; {versions}."
 
 
-def _same(same: Mapping[str, Any]) -> str:
-    largest = max(same["largest_difference_query"], same["largest_difference_documents"])
-    return f"rows differ by at most {largest:.1e}, ranking {'the same' if same['same_ranking'] else 'NOT the same'}"
+def _made(part: Mapping[str, Any]) -> str:
+    before, after = part["load"]
+    return f"`{part['command']}`, {part['date']}, {part['seconds']} s, load {before:.1f} before and {after:.1f} after."
 
 
-def _memory(memory: Mapping[str, Mapping[str, float]]) -> list[str]:
-    systems = list(next(iter(memory.values())))
-    lines = [
-        "## Peak memory (MiB) of a process that ranks once",
-        "",
-        f"| documents | {' | '.join(systems)} |",
-    ]
-    lines.append("|---" * (len(systems) + 1) + "|")
-    for kind, found in memory.items():
-        lines.append(f"| {kind} | {' | '.join(f'{found[system]:.0f}' for system in systems)} |")
-    return lines
+def _without_blank_pairs(lines: list[str]) -> list[str]:
+    return [line for number, line in enumerate(lines) if line or number == 0 or lines[number - 1]]
 
 
-def _warm(warm: Mapping[str, Mapping[str, Sequence[float]]], documents: int) -> list[str]:
-    lines = [
-        f"## Warm: the same {documents} d200 documents from the cache",
-        "",
-        "| model | ranking, fastest (median) | its query's encoding, fastest (median) | the rest, fastest (median) |",
-        "|---|---|---|---|",
-    ]
-    for name, times in warm.items():
-        rank, query = (np.array(times[part]) for part in ("rank", "query"))
-        cells = [
-            (rank.min(), np.median(rank)),
-            (query.min(), np.median(query)),
-            (rank.min() - query.min(), np.median(rank) - np.median(query)),
-        ]
-        lines.append(f"| {name} | {' | '.join(f'{low:.1f} ({middle:.1f})' for low, middle in cells)} |")
-    return lines
+def refresh_page(page: str, text: str) -> str:
+    """Return a page of the documentation with the report between its two marks, headings one level down.
+
+    Raises:
+        ValueError: If a mark is missing.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {BEGIN} or {END}")
+    body = (
+        text.split("\n", 1)[1].strip().replace("\n## ", "\n### ").replace("(speed.svg)", "(images/speed.svg)")
+    )
+    return f"{before}{BEGIN}\n\n{body}\n\n{END}{after}"

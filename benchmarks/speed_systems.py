@@ -1,12 +1,12 @@
-"""The rerankers that are compared, and the texts that they are given."""
+"""The rerankers that are compared: laterank, fastembed and PyLate, each giving raw MaxSim of a list of texts."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from fastembed.common.model_description import DenseModelDescription, ModelSource
@@ -14,69 +14,51 @@ from fastembed.late_interaction import colbert
 from numpy.typing import NDArray
 
 from laterank import Reranker
-from laterank.evaluation.lines import json_lines
 
-__all__ = ["QUERY", "FastembedSystem", "LaterankSystem", "load_fastembed", "passages"]
+__all__ = [
+    "FASTEMBED_DEFAULT",
+    "PYLATE_DEFAULT",
+    "FastembedSystem",
+    "LaterankSystem",
+    "PylateProcess",
+    "PylateSystem",
+    "System",
+    "load_fastembed",
+]
 
-Rows = NDArray[np.float32]
-
-QUERY = "Which bridge was the longest of its time when it was opened?"
-RANGES = {"d50": (35, 65), "d200": (150, 250)}
-"""Tokens of the documents called d50 and d200."""
-EXAMPLES = Path(__file__).parent.parent / "examples" / "data" / "abstracts.jsonl"
-LOOKED_AT = 6_000
-
-
-def passages(data: Path, kind: str, count: int, reranker: Reranker, seed: int = 0) -> list[str]:
-    """Return real paragraphs of the kind's length in random order, cut out of longer ones where too few are there."""
-    low, high = RANGES[kind]
-    texts = _texts(data)
-    random.Random(seed).shuffle(texts)
-    fitting = _of_length(texts, low, high, reranker)
-    if len(fitting) < count:
-        words = random.Random(seed).choices(range(int(low * 0.7), int(high * 0.7)), k=len(texts))
-        cut = [" ".join(text.split()[:most]) for text, most in zip(texts, words, strict=True)]
-        fitting = list(dict.fromkeys(fitting + _of_length(cut, low, high, reranker)))
-    if len(fitting) < count:
-        raise SystemExit(f"{data} has only {len(fitting)} texts of {low} to {high} tokens, expected {count}")
-    return fitting[:count]
+Scores = NDArray[np.float32]
+FASTEMBED_DEFAULT, PYLATE_DEFAULT = 256, 32
+"""The batch sizes that the peers take unless they are told another."""
+SERVER = Path(__file__).parent / "pylate_server.py"
 
 
-def _texts(data: Path) -> list[str]:
-    """Read paragraphs of Wikipedia where they are there, else the abstracts that the examples use."""
-    source = data / "text" / "wikipedia.jsonl.gz"
-    if source.is_file():
-        return [record["text"] for _, record in itertools.islice(json_lines(source), LOOKED_AT)]
-    return [json.loads(line)["text"] for line in EXAMPLES.read_text(encoding="utf-8").splitlines()]
+class System(Protocol):
+    """What is timed: one query over documents that nobody has encoded yet."""
 
-
-def _of_length(texts: list[str], low: int, high: int, reranker: Reranker) -> list[str]:
-    lengths = reranker.encoder.count_tokens(texts)  # type: ignore[attr-defined]  # not in the protocol
-    return [text for text, length in zip(texts, lengths, strict=True) if low <= length <= high]
+    def scores(self, query: str, documents: Sequence[str]) -> Scores:
+        """Return raw MaxSim. *Shape:* ``(len(documents),)``"""
 
 
 class LaterankSystem:
     """laterank as users call it, without a cache."""
 
-    def __init__(self, model: Path | str, threads: int) -> None:
-        self.reranker = Reranker.from_pretrained(model, cache=False, score="sum", threads=threads)
+    def __init__(self, model: Path | str, threads: int, **options: Any) -> None:
+        self.reranker = Reranker.from_pretrained(model, cache=False, score="sum", threads=threads, **options)
 
-    def rank(self, query: str, documents: Sequence[str]) -> list[int]:
-        """Encode and sort."""
-        return [place.index for place in self.reranker.rank(query, documents)]
-
-    def embed(self, query: str, documents: Sequence[str]) -> tuple[Rows, list[Rows]]:
-        """Return the query's rows and the documents'."""
-        encoder = self.reranker.encoder
-        return encoder.encode_queries([query])[0], encoder.encode_documents(documents)
+    def scores(self, query: str, documents: Sequence[str]) -> Scores:
+        """Rank."""
+        found = np.empty(len(documents), dtype=np.float32)
+        for place in self.reranker.rank(query, documents):
+            found[place.index] = place.score
+        return found
 
 
-def load_fastembed(model: Path, threads: int) -> colbert.Colbert:
+def load_fastembed(model: Path, dim: int, threads: int) -> colbert.Colbert:
     """Make fastembed know the folder, since its ``add_custom_model`` takes no late interaction, and load it."""
     description = DenseModelDescription(
-        model="benchmark/minilm-shape",
-        dim=128,
-        description="random weights",
+        model=f"benchmark/{model.name}",
+        dim=dim,
+        description="written for the benchmark",
         license="apache-2.0",
         size_in_GB=0.09,
         sources=ModelSource(url="unused"),
@@ -94,17 +76,50 @@ class FastembedSystem:
         self._model = model
         self.batch_size = batch_size
 
-    def rank(self, query: str, documents: Sequence[str]) -> list[int]:
-        """Encode and sort."""
-        query_rows, rows = self.embed(query, documents)
-        scores = [(query_rows @ row.T).max(axis=1).sum() for row in rows]
-        return [int(index) for index in np.argsort(-np.array(scores), kind="stable")]
+    def scores(self, query: str, documents: Sequence[str]) -> Scores:
+        """Encode and score."""
+        rows = self._model.embed(list(documents), batch_size=self.batch_size)
+        [query_rows] = self._model.query_embed(query)
+        return np.array([(query_rows @ row.T).max(axis=1).sum() for row in rows], dtype=np.float32)
 
-    def embed(self, query: str, documents: Sequence[str]) -> tuple[Rows, list[Rows]]:
-        """Return the query's rows and the documents'."""
-        rows = [
-            np.asarray(row, dtype=np.float32)
-            for row in self._model.embed(list(documents), batch_size=self.batch_size)
-        ]
-        [query_rows] = (np.asarray(row, dtype=np.float32) for row in self._model.query_embed(query))
-        return query_rows, rows
+
+class PylateProcess:
+    """PyLate in an interpreter of its own, which loads the weights once and answers on a pipe until that closes."""
+
+    def __init__(self, python: str, folder: Path, threads: int) -> None:
+        command = [python, str(SERVER), str(folder), str(threads)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.versions: dict[str, str] = self._read()
+        self._sent: dict[tuple[str, ...], int] = {}
+
+    def scores(self, query: str, documents: Sequence[str], batch_size: int) -> Scores:
+        """Ask for scores of documents, which travel only once: a call that is timed sends a number."""
+        texts = tuple(documents)
+        if texts not in self._sent:
+            self._sent[texts] = int(self._ask({"documents": texts}))
+        found = self._ask({"query": query, "list": self._sent[texts], "batch_size": batch_size})
+        return np.array(found, dtype=np.float32)
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        if self._process.stdin is None:
+            raise SystemExit("PyLate's process has no pipe")
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> Any:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise SystemExit(f"PyLate's process ended with {self._process.wait()}; its messages stand above")
+        return json.loads(line)
+
+
+class PylateSystem:
+    """PyLate at one batch size."""
+
+    def __init__(self, process: PylateProcess, batch_size: int) -> None:
+        self._process, self.versions, self.batch_size = process, process.versions, batch_size
+
+    def scores(self, query: str, documents: Sequence[str]) -> Scores:
+        """Encode and score."""
+        return self._process.scores(query, documents, self.batch_size)
