@@ -552,6 +552,15 @@ def test_nothing_is_made_for_what_cannot_be_read(
     assert not path.exists()
 
 
+@pytest.mark.parametrize("command", [("rerank", "sea"), ("explain", "sea", "--ranking")])
+def test_a_document_in_the_place_of_a_file_is_a_wrong_use(run: Run, command: tuple[str, ...]) -> None:
+    """Whatever its length: a name that no system takes is a file that is not there."""
+    code, out, error = run(*command, "The sea is deep. " * 100, "-m", TINY)
+    assert (code, out) == (2, "")
+    assert "cannot be read" in error
+    assert "name a file of texts" in error
+
+
 # --- explain --------------------------------------------------------------------------------------------------------
 
 

@@ -46,8 +46,8 @@ def read_records(files: Sequence[str], *, names: Sequence[str] | None = None) ->
             file that is not there is found before the first line is read.
     """
     for file in files:
-        if file != STANDARD_INPUT and not Path(file).expanduser().exists():
-            raise _unreadable(file, "No such file or directory")
+        if file != STANDARD_INPUT:
+            _check_there(file)
     for file in files:
         with _opened(file) as lines:
             yield from _records(lines, file, tuple(names or ("text",)))
@@ -94,6 +94,13 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         raise _unreadable(file, error.strerror) from error
     with lines:
         yield lines
+
+
+def _check_there(file: str) -> None:
+    try:
+        Path(file).expanduser().stat()
+    except OSError as error:
+        raise _unreadable(file, error.strerror) from error
 
 
 def _unreadable(file: str, reason: str | None) -> InputError:
