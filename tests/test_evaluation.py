@@ -15,7 +15,7 @@ from support_evaluation import COLLECTION
 from laterank import InputError, Reranker
 from laterank.errors import CollectionError, MissingPackageError
 from laterank.evaluation import Collection, Evaluation, evaluate, read_collection
-from laterank.evaluation.first_stage import bm25_candidates, run_candidates
+from laterank.evaluation.first_stage import bm25_candidates, first_stage, run_candidates
 from laterank.evaluation.measures import measured_values
 from laterank.evaluation.models import named_rerankers
 from laterank.evaluation.reranking import rerank_collection
@@ -167,6 +167,14 @@ def test_a_run_is_cut_at_the_depth_and_missing_queries_are_told() -> None:
     candidates, notes = run_candidates(COLLECTION, run, depth=2)
     assert candidates == {"1": ["rose", "mars"], "2": [], "3": ["rose"]}
     assert notes == ("Queries that the run has no documents for: 1, such as 2",)
+
+
+def test_scores_of_a_run_decide_its_order() -> None:
+    """As in a run file, whatever order the results of a search are in; equal ones stay as they are."""
+    run = {"1": {"venus": 1.0, "mars": 2.0, "rose": 3.0}, "2": {"rose": 1.0, "venus": 1.0, "mars": 1.0}}
+    stage = first_stage(COLLECTION, run, depth=2)
+    assert stage.candidates == {"1": ["rose", "mars"], "2": ["rose", "venus"], "3": []}
+    assert stage.scores == {"1": [3.0, 2.0], "2": [1.0, 1.0], "3": []}
 
 
 @pytest.mark.parametrize(

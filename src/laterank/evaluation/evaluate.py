@@ -52,7 +52,8 @@ def evaluate(
         collection: What ``read_collection`` gives, or the folder that it reads.
         models: Names, folders or rerankers; ``"bundled,truncate_dim=64"`` names a model with settings. A reranker is measured
             as it is, with its cache.
-        run: The first stage's results; None for BM25 over the whole collection.
+        run: The first stage's results: the path of a TREC run file, or each query's documents, the best first, or their
+            scores by document; None for BM25 over the whole collection.
         depth: How many candidates a query has at most.
         queries: Measure a seeded sample of so many queries; None for all.
         measures: Such as ``nDCG@10``, ``MRR@10``, ``Recall@100``, ``MAP@10``, ``P@5``, ``Success@1``; the first is the one

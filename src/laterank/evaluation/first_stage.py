@@ -15,7 +15,7 @@ from laterank.evaluation.judgements import read_scored_run
 __all__ = ["FirstStage", "Run", "bm25_candidates", "first_stage", "run_candidates"]
 
 Run: TypeAlias = Mapping[str, Sequence[str] | Mapping[str, float]] | str | PathLike[str]
-"""Query to its documents, the best first, with their scores or without, or the path of a TREC run file."""
+"""Query to its documents, the best first, or to their scores, in any order, or the path of a TREC run file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def run_candidates(
     Raises:
         CollectionError: If the run has a document that the corpus lacks, or none of the queries.
     """
-    candidates = {query: list(dict.fromkeys(run.get(query, ())))[:depth] for query in collection.queries}
+    candidates = {query: _best_first(run.get(query, ()))[:depth] for query in collection.queries}
     for query, documents in candidates.items():
         for document in documents:
             if document not in collection.documents:
@@ -110,6 +110,12 @@ def _bm25(collection: Collection, depth: int) -> ScoredRanking:
         query: {ids[index]: float(score) for index, score in zip(row, row_scores, strict=True)}
         for query, row, row_scores in zip(collection.queries, found, scores, strict=True)
     }
+
+
+def _best_first(found: Sequence[str] | Mapping[str, float]) -> list[str]:
+    if isinstance(found, Mapping):
+        return sorted(found, key=found.__getitem__, reverse=True)
+    return list(dict.fromkeys(found))
 
 
 def _documents(scored: ScoredRanking) -> Ranking:
