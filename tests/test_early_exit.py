@@ -147,6 +147,22 @@ def test_what_is_cached_is_scored_and_costs_nothing(encoder: CountingEncoder, tm
         assert indices(ranking[15:]) == list(range(5, 30))
 
 
+@pytest.mark.parametrize("lost_in", ["a clear", "a file that is too small"])
+def test_what_only_memory_has_costs_nothing_either(
+    encoder: CountingEncoder, tmp_path: Path, lost_in: str
+) -> None:
+    """Whether another process dropped it from the file, or the file never took it."""
+    path, most = tmp_path / "rows.sqlite", 1 if lost_in == "a file that is too small" else 1 << 30
+    with SqliteCache(path, max_bytes=most) as cache, SqliteCache(path) as elsewhere:
+        reranker = Reranker(encoder, cache=cache)
+        reranker.rank(QUERY, DOCUMENTS[30:])
+        elsewhere.clear()
+        encoder.asked.clear()
+        ranking = reranker.rank(QUERY, DOCUMENTS, budget=5)
+        assert encoder.asked == DOCUMENTS[:5]
+        assert sorted(indices([place for place in ranking if place.scored])) == [*range(5), *range(30, 40)]
+
+
 def test_blank_documents_come_behind_those_that_were_not_scored(encoder: CountingEncoder) -> None:
     """They were read, and there was nothing; a repetition is scored with its first."""
     documents = ["", *DOCUMENTS[:3], DOCUMENTS[0]]

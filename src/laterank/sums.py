@@ -106,7 +106,7 @@ class DocumentSums:
         candidates = [tuple(texts) for texts in documents]
         readable = [texts for texts in dict.fromkeys(candidates) if not all(map(is_blank, texts))]
         keys = self.rows.keys(text for texts in readable for text in texts if not is_blank(text))
-        missing = {keys[key] for key in self.rows.missing(list(keys))}
+        missing = {keys[key] for key in self.rows.to_encode(list(keys))}
         free = {texts for texts in readable if missing.isdisjoint(texts)}
         sum_of: dict[str, float] = {}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from laterank.cache.protocol import DocumentCache, SearchableCache
+from laterank.cache.protocol import DocumentCache, SearchableCache, TieredCache
 from laterank.encoding.protocol import Encoder, encoded_documents
 from laterank.errors import CacheError, EncodingError
 from laterank.rows import QuantizedRows, StoredRows
@@ -64,8 +64,16 @@ class DocumentRows:
             keys[digest.digest()] = text
         return keys
 
+    def to_encode(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return the keys that ``of`` would encode: the missing ones, but for those that are in memory alone."""
+        missing = self.missing(keys)
+        if not isinstance(self.cache, TieredCache):
+            return missing
+        remembered = self.cache.remembers_many(missing)
+        return [key for key, is_known in zip(missing, remembered, strict=True) if not is_known]
+
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the keys that the cache does not have, without reading rows where it can tell without."""
+        """Return the keys that the cache will not have later, on disk if it has one, without reading rows where it can tell."""
         if isinstance(self.cache, SearchableCache):
             return [key for key, known in zip(keys, self.cache.contains_many(keys), strict=True) if not known]
         if self.cache is None:

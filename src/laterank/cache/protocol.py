@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from laterank.rows import StoredRows
 
-__all__ = ["CacheStats", "DocumentCache", "SearchableCache"]
+__all__ = ["CacheStats", "DocumentCache", "SearchableCache", "TieredCache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +68,11 @@ class SearchableCache(DocumentCache, Protocol):
 
     def contains_many(self, keys: Sequence[bytes]) -> Sequence[bool]:
         """Tell which keys are there; it counts as a use of them, and neither as a hit nor as a miss."""
+
+
+@runtime_checkable
+class TieredCache(SearchableCache, Protocol):
+    """A cache on disk with rows in memory before it, which may have what the disk could not take or has lost."""
+
+    def remembers_many(self, keys: Sequence[bytes]) -> Sequence[bool]:
+        """Tell which keys are in memory, whatever the disk has; it counts as a use of them there."""

@@ -164,7 +164,7 @@ class SqliteCache:
         """Tell which keys are in the file, without reading their rows; it counts as a use of them.
 
         What only this object's memory has, because the file was full or another process dropped it, is not there: warming
-        writes it again for whoever comes next, and a ``budget`` counts it as a document to encode.
+        writes it again for whoever comes next.
         """
         there: set[bytes] = set()
         with self._going_on("cannot be read", "documents are encoded again"), self._file.lend() as connection:
@@ -172,6 +172,10 @@ class SqliteCache:
         known = [self._stored(key) in there for key in keys]
         self._note_use([key for key, is_known in zip(keys, known, strict=True) if is_known])
         return known
+
+    def remembers_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """Tell which keys are in this object's memory, whatever the file has; it counts as a use of them there."""
+        return [False] * len(keys) if self._memory is None else self._memory.contains_many(keys)
 
     def stats(self) -> CacheStats:
         """Return what the file holds, of all processes, and how often it helped this object."""
