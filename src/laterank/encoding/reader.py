@@ -68,7 +68,8 @@ class TextReader:
         Args:
             texts: One text each.
             overlap: The share of a window that the next one repeats, about; in [0, 1).
-            length: The most tokens of a window, special ones included; ``config.document_length`` where that is less.
+            length: The most tokens of a window, special ones included, but for one or two more where a cut within a word
+                makes other tokens of it; ``config.document_length``, which none exceeds, where that is less.
 
         Returns:
             Characters of each window, first and one after last, which together leave nothing out; one window for a document

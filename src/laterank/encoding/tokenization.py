@@ -96,7 +96,7 @@ class ColbertTokenizer:
         return self._reading(text, tokens, "document", self._document_head)
 
     def windows(self, text: str, *, overlap: float, length: int = WINDOW_TOKENS) -> list[Span]:
-        """Cut a document into windows of at most ``length`` tokens, special ones included, and ``document_length``."""
+        """Cut a document into windows of about ``length`` tokens, special ones included, that ``document_length`` lets pass."""
         room = min(length, self._config.document_length) - len(self._document_head) - len(self._tail)
         return self._windows(text, max(1, room), overlap)
 
