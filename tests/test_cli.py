@@ -377,6 +377,9 @@ def test_options_for_the_first_stage_are_those_of_the_library(run: Run, records:
         (("--fusion-weight", 2), "--fusion-weight is 2.0"),
         (("--fusion", "weighted", "--score-field", "nix"), 'document 1 has no number under "nix"'),
         (("--workers", -1), "workers is -1"),
+        (("--window-overlap", 1), "--window-overlap is 1.0"),
+        (("--truncate-dim", 99), "truncate_dim is 99"),
+        (("--pool-factor", 0), "pool_factor is 0"),
     ],
 )
 def test_options_that_cannot_work_are_named_as_the_shell_has_them(
@@ -535,6 +538,26 @@ def test_sizes_are_read_and_written_for_people() -> None:
     for text in ("", "two", "-1", "5 apples"):
         with pytest.raises(InputError, match="expected a size"):
             parsed_bytes(text)
+
+
+def test_a_cache_is_warmed_for_the_settings_that_will_read_it(run: Run, tmp_path: Path) -> None:
+    """The options that decide what is kept are those of the library."""
+    texts, path = ["The sea is deep. " * 60 + "It is cold.", "Mars is red."], tmp_path / "rows.sqlite"
+    (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    options = (
+        "--long-documents",
+        "windows",
+        "--window-overlap",
+        0.5,
+        "--truncate-dim",
+        8,
+        "--pool-factor",
+        2,
+    )
+    assert run("warm", tmp_path / "texts.txt", "--cache", path, "-m", TINY, *options)[0] == 0
+    given = {"long_documents": "windows", "window_overlap": 0.5, "truncate_dim": 8, "pool_factor": 2}
+    with Reranker.from_pretrained(TINY, cache=path, **given) as reranker:  # type: ignore[arg-type]
+        assert reranker.warm(texts).encoded == 0
 
 
 @pytest.mark.parametrize("content", [None, b"b\xe9d\n", b'{"body": "a"}\n'])

@@ -23,6 +23,7 @@ OPTIONS = {
     "score": "--score",
     "score_threshold": "--threshold",
     "top_n": "--top-n",
+    "window_overlap": "--window-overlap",
 }
 """Python's options that commands have, and what they are called there."""
 

@@ -95,6 +95,26 @@ LongDocuments: TypeAlias = Annotated[
         help="Longer ones than the model reads: `truncate` cuts their end off, `windows` reads them whole, `error` stops.",
     ),
 ]
+WindowOverlap: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--window-overlap", metavar="SHARE", help="The share of a window that the next one repeats."
+    ),
+]
+TruncateDim: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--truncate-dim", metavar="N", help="Keep so many numbers of each token embedding; all if not given."
+    ),
+]
+PoolFactor: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--pool-factor",
+        metavar="N",
+        help="Let so many tokens of a document share a row, on average; none if not given.",
+    ),
+]
 Fusion: TypeAlias = Annotated[
     FusionChoice | None,
     typer.Option(
@@ -147,6 +167,9 @@ class ModelOptions:
 
     model: Model = "bundled"
     long_documents: LongDocuments = LongDocumentsChoice.TRUNCATE
+    window_overlap: WindowOverlap = 0.25
+    truncate_dim: TruncateDim = None
+    pool_factor: PoolFactor = None
     onnx_file: OnnxFile = None
     quantized: Quantized = None
     threads: Threads = None
@@ -170,6 +193,9 @@ class ModelOptions:
             cache=cache if cache is not None else True,
             score=score.value,
             long_documents=self.long_documents.value,
+            window_overlap=self.window_overlap,
+            truncate_dim=self.truncate_dim,
+            pool_factor=self.pool_factor,
             onnx_file=self.onnx_file,
             quantized=self.quantized,
             threads=self.threads,
