@@ -15,13 +15,21 @@ from laterank.explanation.markup import (
     style_element,
 )
 from laterank.explanation.passage import cells
-from laterank.explanation.wording import direction, one_line, percent, reading_note, score_note, shortened
+from laterank.explanation.wording import (
+    direction,
+    met_name,
+    one_line,
+    percent,
+    reading_note,
+    score_note,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from laterank.explanation.alignment import Match
     from laterank.explanation.single import Explanation
 
-__all__ = ["explanation_body", "explanation_fragment", "explanation_page", "met_name"]
+__all__ = ["explanation_body", "explanation_fragment", "explanation_page"]
 
 LEAST_SPAN = 0.25
 """Similarities are coloured over at least so much: some models give everything between 0.9 and 1."""
@@ -42,11 +50,6 @@ def explanation_fragment(explanation: Explanation) -> str:
     """Return what a notebook shows; several may be on one page."""
     style = style_element(pairing_rules(range(len(explanation.matches))))
     return f'<section class="laterank" aria-label="Explanation of a score">\n{style}\n{explanation_body(explanation)}\n</section>'
-
-
-def met_name(match: Match, explanation: Explanation) -> str:
-    """Return what to call what a query row met: one token, or those that share a row."""
-    return " + ".join(name_of(token, explanation.document) for token in explanation.met_by(match))
 
 
 def explanation_body(explanation: Explanation) -> str:
@@ -100,18 +103,17 @@ def _words(explanation: Explanation, rows: list[int]) -> str:
 def _button(explanation: Explanation, row: int) -> str:
     """Return a query token; what it met is inside, shown at the foot of the query while it is pointed at or focused."""
     match = explanation.matches[row]
-    query, document = explanation.query, explanation.document
-    met = " + ".join(plain_name(token, document) for token in explanation.met_by(match))
+    query = explanation.query
     classes = ["lr-q", f"lr-near-{_nearness(match.similarity, explanation)}"]
     if match.query.role != "text":
         classes.append("lr-added")
     numbers = f"similarity {match.similarity:.2f}, {percent(match.share)} of the score"
-    name = f"{plain_name(match.query, query)} met {met}, {numbers}"
+    name = f"{plain_name(match.query, query)} met {met_name(match, explanation, plain_name)}, {numbers}"
     return (
         f'<button type="button" class="{" ".join(classes)}" data-q="{row}" aria-label="{name}">'
         f"{name_of(match.query, query)}<small>{match.similarity:.2f}</small>"
         f'<span class="lr-tip" dir="ltr" aria-hidden="true"><b>{name_of(match.query, query)}</b> met '
-        f"<b>{met_name(match, explanation)}</b>: {numbers}</span></button>\n"
+        f"<b>{met_name(match, explanation, name_of)}</b>: {numbers}</span></button>\n"
     )
 
 
@@ -211,6 +213,6 @@ def _table(explanation: Explanation) -> str:
 def _table_row(explanation: Explanation, match: Match) -> str:
     return (
         f"<tr><td>{name_of(match.query, explanation.query)}</td>"
-        f"<td>{met_name(match, explanation)}</td>"
+        f"<td>{met_name(match, explanation, name_of)}</td>"
         f'<td class="lr-number">{match.similarity:.2f}</td><td class="lr-number">{percent(match.share)}</td></tr>\n'
     )

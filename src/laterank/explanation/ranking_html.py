@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from laterank.explanation.html import explanation_body, met_name
+from laterank.explanation.html import explanation_body
 from laterank.explanation.markup import escaped, name_of, page, pairing_rules, style_element
 from laterank.explanation.ranking_text import BRACKETS, movement
-from laterank.explanation.wording import one_line, shortened
+from laterank.explanation.wording import met_name, one_line, shortened
 
 if TYPE_CHECKING:
     from laterank.explanation.ranking import Place, RankingExplanation, Reason
@@ -119,6 +119,6 @@ def _card(place: Place) -> str:
 def _why(place: Place, reason: Reason) -> str:
     found, match = place.explanation, reason.match
     return (
-        f"<span><b>{name_of(match.query, found.query)}</b> → {met_name(match, found)} "
+        f"<span><b>{name_of(match.query, found.query)}</b> → {met_name(match, found, name_of)} "
         f"{match.similarity:.2f} ({reason.difference:+.2f})</span>"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from laterank.explanation.terminal import Style, fitted, padded, terminal_width, wrapped
-from laterank.explanation.text import met_name, name_of
-from laterank.explanation.wording import one_line
+from laterank.explanation.text import name_of
+from laterank.explanation.wording import met_name, one_line
 
 if TYPE_CHECKING:
     from laterank.explanation.ranking import Place, RankingExplanation, Reason
@@ -57,5 +57,5 @@ def _lines(place: Place, style: Style, columns: int) -> list[str]:
 
 def _why(place: Place, reason: Reason) -> str:
     found = place.explanation
-    query, met = name_of(reason.match.query, found.query), met_name(reason.match, found)
+    query, met = name_of(reason.match.query, found.query), met_name(reason.match, found, name_of)
     return f"{query} → {met} {reason.match.similarity:.2f} ({reason.difference:+.2f})"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from laterank.encoding.reading import Token
 from laterank.explanation.terminal import Style, columns_of, fitted, padded, terminal_width, wrapped
-from laterank.explanation.wording import label, one_line, percent, reading_note, score_note
+from laterank.explanation.wording import label, met_name, one_line, percent, reading_note, score_note
 
 if TYPE_CHECKING:
     from laterank.explanation.alignment import Match
     from laterank.explanation.single import Explanation
 
-__all__ = ["explanation_text", "met_name", "name_of"]
+__all__ = ["explanation_text", "name_of"]
 
 NOTHING = "There is nothing to read in this document."
 WORD_COLUMNS = 18
@@ -46,11 +46,6 @@ def name_of(token: Token, text: str) -> str:
     """Return what to call a token, with its role where it is none of the caller's words."""
     name, role = label(token, text)
     return name if role is None else f"{name} ({role})"
-
-
-def met_name(match: Match, explanation: Explanation) -> str:
-    """Return what to call what a query row met: one token, or those that share a row."""
-    return " + ".join(name_of(token, explanation.document) for token in explanation.met_by(match))
 
 
 class _Table:
@@ -91,7 +86,7 @@ class _Table:
 
     def _names(self, match: Match) -> tuple[str, str]:
         found = self._explanation
-        return name_of(match.query, found.query), met_name(match, found)
+        return name_of(match.query, found.query), met_name(match, found, name_of)
 
     def _joined(self, query: str, met: str, similarity: str, share: str, bar: str, context: str) -> str:
         cells = [

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from unicodedata import bidirectional, category, east_asian_width
 
 from laterank.encoding.reading import Reading, Token
 
 if TYPE_CHECKING:
+    from laterank.explanation.alignment import Match
     from laterank.explanation.single import Explanation
 
 __all__ = [
     "direction",
     "displayable",
     "label",
+    "met_name",
     "one_line",
     "percent",
     "reading_note",
@@ -37,6 +40,11 @@ LONGEST_LABEL = 24
 def displayable(text: str) -> str:
     """Return a text that can be written anywhere: no control characters, no lone surrogates, nothing that turns direction."""
     return "".join(_shown(character) for character in text)
+
+
+def met_name(match: Match, explanation: Explanation, name_of: Callable[[Token, str], str]) -> str:
+    """Return what to call what a query row met: one token, or those that share a row."""
+    return " + ".join(name_of(token, explanation.document) for token in explanation.met_by(match))
 
 
 def one_line(text: str) -> str:
