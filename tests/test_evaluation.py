@@ -18,8 +18,9 @@ from laterank.evaluation import Collection, Evaluation, evaluate, read_collectio
 from laterank.evaluation.first_stage import bm25_candidates, run_candidates
 from laterank.evaluation.measures import measured_values
 from laterank.evaluation.models import named_rerankers
+from laterank.evaluation.plot import _axis
 from laterank.evaluation.reranking import rerank_collection
-from laterank.evaluation.statistics import resampled_means, summarise
+from laterank.evaluation.statistics import Estimate, resampled_means, summarise
 
 SHARED = Path(__file__).parents[2] / "shared"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "quality.json"
@@ -403,6 +404,23 @@ def test_the_plot_has_a_point_for_every_estimate(evaluation: Evaluation) -> None
         assert 0 <= low <= float(point.attrib["cx"]) + 0.1
         assert float(point.attrib["cx"]) - 0.1 <= high <= width
         assert 0 <= float(point.attrib["cy"]) <= height
+
+
+def test_the_plot_has_a_ground_of_its_own(evaluation: Evaluation) -> None:
+    """Readable on any page: no viewer has to know CSS backgrounds, and one without a box has a size to go by."""
+    root = ET.fromstring(evaluation.to_svg())
+    ground = root.find("{http://www.w3.org/2000/svg}rect")
+    size = [str(int(number)) for number in root.attrib["viewBox"].split()[2:]]
+    assert ground.attrib["class"] == "lp-paper"
+    assert [ground.attrib["width"], ground.attrib["height"]] == size
+    assert [root.attrib["width"], root.attrib["height"]] == size
+
+
+def test_an_axis_of_equal_values_has_round_numbers() -> None:
+    """Such as the differences of a model that never changes the order."""
+    axis = _axis([Estimate(0.0, 0.0, 0.0)], 0, 100, zero=True)
+    assert axis.ticks == (-1, -0.5, 0, 0.5, 1)
+    assert axis.at(0) == 50
 
 
 def test_names_are_text_on_every_face(bundled: Reranker) -> None:
