@@ -423,6 +423,15 @@ def test_an_axis_of_equal_values_has_round_numbers() -> None:
     assert axis.at(0) == 50
 
 
+def test_the_page_loads_nothing_and_is_what_a_notebook_shows(evaluation: Evaluation) -> None:
+    """Sentences, tables and plot, on a ground of their own."""
+    whole = evaluation.to_html()
+    assert evaluation._repr_html_() in whole
+    assert "default-src &#x27;none&#x27;" in whole
+    assert whole.count("<table>") == 4
+    assert whole.count("<svg") == 1
+
+
 def test_names_are_text_on_every_face(bundled: Reranker) -> None:
     """A model may be called anything."""
     name = "<b>a|b</b>"
@@ -435,13 +444,13 @@ def test_names_are_text_on_every_face(bundled: Reranker) -> None:
 
 def test_files_are_written_in_the_format_of_their_names(evaluation: Evaluation, tmp_path: Path) -> None:
     """Into folders that are made."""
-    paths = [tmp_path / "new" / f"found{ending}" for ending in (".json", ".md", ".svg")]
+    paths = [tmp_path / "new" / f"found{ending}" for ending in (".json", ".md", ".html", ".svg")]
     evaluation.save(*paths)
     texts = [path.read_text(encoding="utf-8") for path in paths]
     assert json.loads(texts[0]) == json.loads(json.dumps(evaluation.to_dict()))
-    assert texts[1:] == [evaluation.to_markdown(), evaluation.to_svg()]
+    assert texts[1:] == [evaluation.to_markdown(), evaluation.to_html(), evaluation.to_svg()]
     with pytest.raises(
-        InputError, match=r"found\.png has no known ending; expected one of \.json, \.md, \.svg"
+        InputError, match=r"found\.png has no known ending; expected one of \.json, \.md, \.html, \.svg"
     ):
         evaluation.save(tmp_path / "found.png")
     with pytest.raises(InputError, match="cannot be written"):
