@@ -263,6 +263,14 @@ def test_standard_input_is_read_where_no_file_is_named(run: Run, passages: Path)
     assert run("rerank", "red", "-", "-m", TINY, stdin=text) == from_file
 
 
+def test_a_file_where_the_query_belongs_is_told(run: Run, passages: Path) -> None:
+    """It would be the question over no documents, and nothing would come out; no documents alone are no error."""
+    status, _, said = run("rerank", passages, "-m", TINY, stdin="")
+    assert status == 2
+    assert "pass the query first, then the file" in said
+    assert run("rerank", "red " * 100, "-m", TINY, stdin="") == (0, "", "")
+
+
 def test_many_queries_rank_the_same_documents(run: Run, passages: Path, tmp_path: Path) -> None:
     """One ranking each, and JSON says of which query."""
     questions = tmp_path / "questions.jsonl"

@@ -50,7 +50,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 def test_evaluate_gives_what_the_function_gives(run: Run, folder: Path, tmp_path: Path) -> None:
     """As tables on standard output, as JSON, and in files; nothing else is printed where it is no terminal."""
-    files = [tmp_path / "out" / f"found{ending}" for ending in (".json", ".md", ".svg")]
+    files = [tmp_path / "out" / f"found{ending}" for ending in (".json", ".md", ".html", ".svg")]
     outs = [part for path in files for part in ("--out", path)]
     code, printed, errors = run("evaluate", folder, "-m", TINY, "--timed", 0, "--measure", "MRR@3", *outs)
     assert (code, errors) == (0, "")
@@ -58,6 +58,7 @@ def test_evaluate_gives_what_the_function_gives(run: Run, folder: Path, tmp_path
     assert printed == expected.to_markdown()
     assert [path.read_text(encoding="utf-8") for path in files[1:]] == [
         expected.to_markdown(),
+        expected.to_html(),
         expected.to_svg(),
     ]
     assert json.loads(files[0].read_text(encoding="utf-8")) == json.loads(json.dumps(expected.to_dict()))

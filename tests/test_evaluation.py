@@ -18,8 +18,9 @@ from laterank.evaluation import Collection, Evaluation, evaluate, read_collectio
 from laterank.evaluation.first_stage import bm25_candidates, first_stage, run_candidates
 from laterank.evaluation.measures import measured_values
 from laterank.evaluation.models import named_rerankers
+from laterank.evaluation.plot import _axis
 from laterank.evaluation.reranking import rerank_collection
-from laterank.evaluation.statistics import resampled_means, summarise
+from laterank.evaluation.statistics import Estimate, resampled_means, summarise
 
 SHARED = Path(__file__).parents[2] / "shared"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "quality.json"
@@ -413,6 +414,32 @@ def test_the_plot_has_a_point_for_every_estimate(evaluation: Evaluation) -> None
         assert 0 <= float(point.attrib["cy"]) <= height
 
 
+def test_the_plot_has_a_ground_of_its_own(evaluation: Evaluation) -> None:
+    """Readable on any page: no viewer has to know CSS backgrounds, and one without a box has a size to go by."""
+    root = ET.fromstring(evaluation.to_svg())
+    ground = root.find("{http://www.w3.org/2000/svg}rect")
+    size = [str(int(number)) for number in root.attrib["viewBox"].split()[2:]]
+    assert ground.attrib["class"] == "lp-paper"
+    assert [ground.attrib["width"], ground.attrib["height"]] == size
+    assert [root.attrib["width"], root.attrib["height"]] == size
+
+
+def test_an_axis_of_equal_values_has_round_numbers() -> None:
+    """Such as the differences of a model that never changes the order."""
+    axis = _axis([Estimate(0.0, 0.0, 0.0)], 0, 100, zero=True)
+    assert axis.ticks == (-1, -0.5, 0, 0.5, 1)
+    assert axis.at(0) == 50
+
+
+def test_the_page_loads_nothing_and_is_what_a_notebook_shows(evaluation: Evaluation) -> None:
+    """Sentences, tables and plot, on a ground of their own."""
+    whole = evaluation.to_html()
+    assert evaluation._repr_html_() in whole
+    assert "default-src &#x27;none&#x27;" in whole
+    assert whole.count("<table>") == 4
+    assert whole.count("<svg") == 1
+
+
 def test_names_are_text_on_every_face(bundled: Reranker) -> None:
     """A model may be called anything."""
     name = "<b>a|b</b>"
@@ -425,13 +452,13 @@ def test_names_are_text_on_every_face(bundled: Reranker) -> None:
 
 def test_files_are_written_in_the_format_of_their_names(evaluation: Evaluation, tmp_path: Path) -> None:
     """Into folders that are made."""
-    paths = [tmp_path / "new" / f"found{ending}" for ending in (".json", ".md", ".svg")]
+    paths = [tmp_path / "new" / f"found{ending}" for ending in (".json", ".md", ".html", ".svg")]
     evaluation.save(*paths)
     texts = [path.read_text(encoding="utf-8") for path in paths]
     assert json.loads(texts[0]) == json.loads(json.dumps(evaluation.to_dict()))
-    assert texts[1:] == [evaluation.to_markdown(), evaluation.to_svg()]
+    assert texts[1:] == [evaluation.to_markdown(), evaluation.to_html(), evaluation.to_svg()]
     with pytest.raises(
-        InputError, match=r"found\.png has no known ending; expected one of \.json, \.md, \.svg"
+        InputError, match=r"found\.png has no known ending; expected one of \.json, \.md, \.html, \.svg"
     ):
         evaluation.save(tmp_path / "found.png")
     with pytest.raises(InputError, match="cannot be written"):

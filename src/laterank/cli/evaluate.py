@@ -45,7 +45,7 @@ Files: TypeAlias = Annotated[
         "--out",
         "-o",
         metavar="FILE",
-        help="Save as `.json`, `.md` or `.svg` (a plot); give it several times.",
+        help="Save as `.json`, `.md`, `.html` (a page) or `.svg` (a plot); give it several times.",
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
@@ -68,6 +69,10 @@ def rerank(
     asked = [Record(query, {})] if queries is None else _queries(queries, query, file)
     named = query if queries is not None else file
     documents = list(read_records([STANDARD_INPUT if named is None else named], names=field))
+    if not documents and named is None and os.path.isfile(query):  # noqa: PTH113 - a long question is no error to it
+        raise InputError(
+            f"nothing was piped in, and the query {query} is the name of a file; pass the query first, then the file"
+        )
     texts = [document.text for document in documents]
     kind = first_stage.fusion_kind
     with model.reranker(cache=cache, score=score) as reranker:

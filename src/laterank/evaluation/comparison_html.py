@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from laterank.evaluation.tables import TABLE_STYLE
 from laterank.explanation.markup import escaped, page, style_element
 from laterank.explanation.ranking_html import ranking_fragment
 
@@ -13,14 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["comparison_fragment", "comparison_page"]
 
 STYLE = """
-.laterank .lr-wide { overflow-x: auto; }
-.laterank .lr-wide th, .laterank .lr-wide td { overflow-wrap: normal; vertical-align: top; border-top: 1px solid var(--line); }
-.laterank .lr-wide td { white-space: nowrap; }
-.laterank .lr-wide tbody th { color: var(--ink); font-weight: 400; }
 .laterank .lr-queries thead th { min-width: 4.5rem; overflow-wrap: break-word; }
 .laterank .lr-queries td:first-of-type { white-space: normal; min-width: 14rem; width: 100%; }
 """
-"""Tables keep their numbers whole; on a narrow screen they scroll by themselves."""
 
 
 def comparison_page(found: Comparison) -> str:
@@ -34,7 +30,7 @@ def comparison_fragment(found: Comparison) -> str:
     one, other = found.models
     parts = [
         '<section class="laterank" aria-label="Comparison of two models">',
-        style_element(STYLE),
+        style_element(TABLE_STYLE, STYLE),
         (
             f'<p class="lr-question" role="heading" aria-level="1">{escaped(one)} and {escaped(other)} '
             f"on {escaped(found.collection)}</p>"

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+from laterank.evaluation.evaluation_html import evaluation_fragment, evaluation_page
 from laterank.evaluation.measures import QueryValues
 from laterank.evaluation.plot import evaluation_svg
 from laterank.evaluation.reranking import Timing
 from laterank.evaluation.saving import json_text, save_files
 from laterank.evaluation.statistics import RESAMPLES, SEED, Estimate
-from laterank.evaluation.wording import evaluation_html, evaluation_lines
+from laterank.evaluation.wording import evaluation_lines
 
 __all__ = ["EVALUATION_FILES", "Evaluation", "SystemResult"]
 
-EVALUATION_FILES = (".json", ".md", ".svg")
+EVALUATION_FILES = (".json", ".md", ".html", ".svg")
 """What an evaluation can be saved as."""
 
 
@@ -103,24 +104,29 @@ class Evaluation:
         """Return the tables, with a sentence on each model."""
         return "\n".join(evaluation_lines(self)) + "\n"
 
+    def to_html(self) -> str:
+        """Return a page for a browser, with tables and plot, that loads nothing; a notebook shows the same."""
+        return evaluation_page(self)
+
     def to_svg(self) -> str:
         """Return a plot of every mean and difference with its interval, as an SVG file's text."""
         return evaluation_svg(self)
 
     def save(self, *paths: str | PathLike[str]) -> None:
-        """Write files: every value where the name ends in ``.json``, the tables in ``.md``, the plot in ``.svg``.
+        """Write files: every value where the name ends in ``.json``, the tables in ``.md``, a page in
+        ``.html``, the plot in ``.svg``.
 
         Raises:
             InputError: If a name ends otherwise, or a file cannot be written.
         """
-        faces = (lambda: json_text(self.to_dict()), self.to_markdown, self.to_svg)
+        faces = (lambda: json_text(self.to_dict()), self.to_markdown, self.to_html, self.to_svg)
         save_files(paths, dict(zip(EVALUATION_FILES, faces, strict=True)))
 
     def __str__(self) -> str:
         return self.to_markdown()
 
     def _repr_html_(self) -> str:
-        return evaluation_html(self)
+        return evaluation_fragment(self)
 
 
 def _rounded(found: Estimate) -> list[float]:

@@ -15,23 +15,26 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluation_svg"]
 
-WIDTH, NAMES, GAP, RIGHT = 880, 232, 36, 20
+WIDTH, NAMES, GAP, RIGHT = 880, 232, 52, 20
 ROW, PANEL_TOP, PANEL_BOTTOM, TOP = 26, 40, 34, 56
-LONGEST_NAME = 30
+LONGEST_NAME = 28
 TICKS = 4
+NARROWEST = 0.01
+"""Points; values that lie closer are drawn on an axis from one below to one above."""
 COLOURS = 4
 """Colours of models; they only help, the names stand beside the points."""
 
 STYLE = """
-svg.laterank-plot { background: #ffffff; font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-.laterank-plot text { fill: #1f2430; } .laterank-plot .lp-muted { fill: #5a6272; font-size: 12px; }
+.laterank-plot { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+.laterank-plot .lp-paper { fill: #ffffff; } .laterank-plot text { fill: #1f2430; }
+.laterank-plot .lp-muted { fill: #5a6272; font-size: 12px; }
 .laterank-plot .lp-title { font-weight: 650; font-size: 15px; } .laterank-plot .lp-measure { font-weight: 650; }
 .laterank-plot .lp-grid { stroke: #e3e6ec; } .laterank-plot .lp-zero { stroke: #5a6272; stroke-dasharray: 4 3; }
 .laterank-plot .lp-s { stroke-width: 2.5; } .laterank-plot .lp-0 { stroke: #5a6272; fill: #5a6272; }
 .laterank-plot .lp-1 { stroke: #c2410c; fill: #c2410c; } .laterank-plot .lp-2 { stroke: #1d4ed8; fill: #1d4ed8; }
 .laterank-plot .lp-3 { stroke: #0f766e; fill: #0f766e; } .laterank-plot .lp-4 { stroke: #7e22ce; fill: #7e22ce; }
 @media (prefers-color-scheme: dark) {
-svg.laterank-plot { background: #14171f; } .laterank-plot text { fill: #eceef3; }
+.laterank-plot .lp-paper { fill: #14171f; } .laterank-plot text { fill: #eceef3; }
 .laterank-plot .lp-muted { fill: #a3abbb; } .laterank-plot .lp-grid { stroke: #373d4a; }
 .laterank-plot .lp-zero { stroke: #a3abbb; } .laterank-plot .lp-0 { stroke: #a3abbb; fill: #a3abbb; }
 .laterank-plot .lp-1 { stroke: #fb923c; fill: #fb923c; } .laterank-plot .lp-2 { stroke: #8fb4ff; fill: #8fb4ff; }
@@ -66,9 +69,10 @@ def evaluation_svg(found: Evaluation) -> str:
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="laterank-plot" viewBox="0 0 {WIDTH} {height}" '
-            f'style="max-width: {WIDTH}px; width: 100%" role="img" aria-label="{escaped(title)}">'
+            f'width="{WIDTH}" height="{height}" style="max-width: 100%; height: auto" role="img" aria-label="{escaped(title)}">'
         ),
         f"<title>{escaped(title)}</title><style>{STYLE}</style>",
+        f'<rect class="lp-paper" width="{WIDTH}" height="{height}"/>',
         f'<text class="lp-title" x="12" y="26">{escaped(title)}</text>',
         '<text class="lp-muted" x="12" y="45">x 100, with 95% intervals of the bootstrap over queries</text>',
     ]
@@ -98,7 +102,9 @@ def _axis(found: Sequence[Estimate], left: float, right: float, *, zero: bool = 
     """Return an axis with round numbers around everything that is shown."""
     shown = [value * 100 for estimate in found for value in (estimate.low, estimate.high, estimate.mean)]
     low, high = min([*shown, *([0.0] if zero else [])]), max([*shown, *([0.0] if zero else [])])
-    raw = max(high - low, 1e-3) / TICKS
+    if high - low < NARROWEST:
+        low, high = low - 1, high + 1
+    raw = (high - low) / TICKS
     scale = 10 ** math.floor(math.log10(raw))
     step = next(size * scale for size in (1, 2, 2.5, 5, 10) if size * scale >= raw)
     first, last = math.floor(low / step), math.ceil(high / step)

@@ -87,7 +87,8 @@ def _file(given: GivenPath | None, folder: Path | None, names: tuple[str, ...], 
         listed = f"it holds {', '.join(there[:8])}" if there else "it is empty"
         expected = " or ".join(f"{name}[.gz]" for name in names)
         raise CollectionError(
-            f"{folder} has no {what}: {listed}; expected {expected}, or name another file for {what}"
+            f"{folder} has no {what}: {listed}; expected {expected}, or the file's name: "
+            f"{what}= in Python, --{what}-file on the command line"
         )
     return found
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from laterank.evaluation.statistics import Estimate
 from laterank.explanation.markup import escaped
 
-__all__ = ["Table", "difference_text", "estimate_text"]
+__all__ = ["TABLE_STYLE", "Table", "difference_text", "estimate_text"]
+
+TABLE_STYLE = """
+.laterank .lr-wide { overflow-x: auto; }
+.laterank .lr-wide th, .laterank .lr-wide td { overflow-wrap: normal; vertical-align: top; border-top: 1px solid var(--line); }
+.laterank .lr-wide td { white-space: nowrap; }
+.laterank .lr-wide tbody th { color: var(--ink); font-weight: 400; }
+"""
+"""Tables keep their numbers whole; on a narrow screen they scroll by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

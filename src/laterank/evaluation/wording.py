@@ -5,17 +5,15 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from laterank.evaluation.plot import evaluation_svg
 from laterank.evaluation.statistics import RESAMPLES
 from laterank.evaluation.tables import Table, difference_text, estimate_text
-from laterank.explanation.markup import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from laterank.evaluation.evaluation import Evaluation, SystemResult
 
-__all__ = ["evaluation_html", "evaluation_lines"]
+__all__ = ["evaluation_lines", "evaluation_sections", "evaluation_title"]
 
 SMALL = 1e-9
 """Values of a query that are this close are equal."""
@@ -25,24 +23,20 @@ Part = str | Table
 
 def evaluation_lines(found: Evaluation) -> list[str]:
     """Return the lines of a Markdown file."""
-    lines = [f"# Does reranking help? {found.collection}"]
-    for title, parts in _sections(found):
+    lines = [f"# {evaluation_title(found)}"]
+    for title, parts in evaluation_sections(found):
         lines += ["", f"## {title}"] if title else []
         for part in parts:
             lines += ["", *(part.to_markdown() if isinstance(part, Table) else [part])]
     return lines
 
 
-def evaluation_html(found: Evaluation) -> str:
-    """Return what a notebook shows."""
-    blocks = [f"<h3>Does reranking help? {escaped(found.collection)}</h3>"]
-    for title, parts in _sections(found):
-        blocks += [f"<h4>{escaped(title)}</h4>"] if title else []
-        blocks += [part.to_html() if isinstance(part, Table) else f"<p>{escaped(part)}</p>" for part in parts]
-    return "\n".join([*blocks, evaluation_svg(found)])
+def evaluation_title(found: Evaluation) -> str:
+    """Return what stands above it all."""
+    return f"Does reranking help? {found.collection}"
 
 
-def _sections(found: Evaluation) -> list[tuple[str, list[Part]]]:
+def evaluation_sections(found: Evaluation) -> list[tuple[str, list[Part]]]:
     """Return titles and what stands below them."""
     first, *models = found.systems
     sections: list[tuple[str, list[Part]]] = [
