@@ -329,6 +329,27 @@ def test_a_broken_line_is_named(run: Run, tmp_path: Path, content: bytes, messag
     assert message in error
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rerank", "query", "~nobody-here/x"],
+        ["explain", "query", "text", "-m", TINY, "--cache", "~nobody-here/x.sqlite"],
+        ["warm", "--cache", "x.sqlite", "~nobody-here/x"],
+        ["explain", "query", "text", "-m", TINY, "--html", "~nobody-here/x.html"],
+    ],
+)
+def test_a_home_that_is_nobodys_is_one_message(
+    run: Run, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is made, least of all a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("laterank: ~nobody-here/x")
+    assert "has no home for its ~; write ./~nobody-here/x" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_several_fields_make_one_text(tmp_path: Path) -> None:
     """As BEIR has title and text."""
     file = tmp_path / "corpus.jsonl"

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from laterank.checks import expanded
 from laterank.errors import InputError
 
 __all__ = ["STANDARD_INPUT", "Record", "begun", "count_lines", "read_records", "read_text"]
@@ -46,7 +47,7 @@ def read_records(files: Sequence[str], *, names: Sequence[str] | None = None) ->
             file that is not there is found before the first line is read.
     """
     for file in files:
-        if file != STANDARD_INPUT and not Path(file).expanduser().exists():
+        if file != STANDARD_INPUT and not expanded(file).exists():
             raise _unreadable(file, "No such file or directory")
     for file in files:
         with _opened(file) as lines:
@@ -89,7 +90,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        lines = Path(file).expanduser().open("rb")
+        lines = expanded(file).open("rb")
     except OSError as error:
         raise _unreadable(file, error.strerror) from error
     with lines:
