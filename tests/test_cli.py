@@ -255,6 +255,16 @@ def test_json_lines_keep_their_fields(run: Run, records: Path) -> None:
         assert entry["input_score"] == number
 
 
+def test_what_was_ranked_before_is_ranked_again_without_losing_a_field(run: Run, records: Path) -> None:
+    """The scores of each round are kept under the first name that is free."""
+    lines = records.read_text(encoding="utf-8")
+    for _ in range(3):
+        _, lines, _ = run("rerank", "red planet", "-m", TINY, "--json", stdin=lines)
+    for entry in map(json.loads, lines.splitlines()):
+        scores = [entry[f"{'input_' * times}score"] for times in range(4)]
+        assert scores == [scores[0], int(entry["id"][1:]), scores[0], scores[0]]
+
+
 def test_standard_input_is_read_where_no_file_is_named(run: Run, passages: Path) -> None:
     """With or without a dash."""
     from_file = run("rerank", "red", passages, "-m", TINY)
@@ -327,6 +337,27 @@ def test_a_broken_line_is_named(run: Run, tmp_path: Path, content: bytes, messag
     assert message in error
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rerank", "query", "~nobody-here/x"],
+        ["explain", "query", "text", "-m", TINY, "--cache", "~nobody-here/x.sqlite"],
+        ["warm", "--cache", "x.sqlite", "~nobody-here/x"],
+        ["explain", "query", "text", "-m", TINY, "--html", "~nobody-here/x.html"],
+    ],
+)
+def test_a_home_that_is_nobodys_is_one_message(
+    run: Run, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is made, least of all a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("laterank: ~nobody-here/x")
+    assert "has no home for its ~; write ./~nobody-here/x" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_several_fields_make_one_text(tmp_path: Path) -> None:
     """As BEIR has title and text."""
     file = tmp_path / "corpus.jsonl"
@@ -339,6 +370,19 @@ def test_blank_lines_and_a_byte_order_mark_are_no_text(tmp_path: Path) -> None:
     file = tmp_path / "lines.txt"
     file.write_bytes("\ufeffMars\r\n\r\n  \r\nVenus".encode())
     assert [record.text for record in read_records([str(file)])] == ["Mars", "Venus"]
+
+
+def test_json_is_valid_whatever_numbers_a_line_has(run: Run) -> None:
+    """JSON has no NaN and no infinity, which Python reads all the same: null stands for them."""
+    line = '{"text": "Mars", "far": 1e999, "none": [NaN, {"deep": -Infinity}], "near": 1.5}'
+    code, out, _ = run("rerank", "planet", "-m", TINY, "--json", stdin=line)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    found = json.loads(out, parse_constant=refuse)
+    assert code == 0
+    assert (found["far"], found["none"], found["near"]) == (None, [None, {"deep": None}], 1.5)
 
 
 def test_a_document_cannot_command_the_terminal() -> None:

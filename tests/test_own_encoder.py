@@ -46,7 +46,7 @@ WRONG = {
         "gave list_iterator, expected a list with an array for each text",
     ),
     "nothing": (lambda rows: None, "gave NoneType, expected a list"),
-    "one too few": (lambda rows: rows[1:], r"gave \d arrays for \d texts, expected one for each"),
+    "one too few": (lambda rows: rows[1:], r"gave \d answers for \d texts, expected an array for each"),
     "lists": (lambda rows: [each.tolist() for each in rows], r"gave text 0 a list, expected a float array"),
     "one vector": (
         lambda rows: [each[0] for each in rows],
@@ -96,6 +96,71 @@ def test_what_can_be_scored_is_taken(kind: str, shape: Callable[[list[np.ndarray
     """Floats of any kind, in any sequence, also as one array; rows shorter than 1 as well, such as means."""
     given = OwnEncoder(documents=lambda rows: shape([(each * 0.5).astype(kind) for each in rows]))
     assert [place.score for place in Reranker(given).rank("query", ["a", "a", "a"])] == [0.25] * 3
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("side", ["queries", "documents"])
+def test_a_matrix_is_scored_as_the_array_that_it_is(side: str, cache: bool) -> None:
+    """Subclasses of arrays have shapes of their own: a matrix cannot be stacked with others."""
+
+    def as_matrices(rows: list[np.ndarray]) -> list[np.ndarray]:
+        return [each.view(np.matrix) for each in rows]
+
+    expected = Reranker(OwnEncoder(), cache=cache).rank("query", DOCUMENTS)
+    for _ in range(2):
+        assert Reranker(OwnEncoder(**{side: as_matrices}), cache=cache).rank("query", DOCUMENTS) == expected
+
+
+class OwnReader(OwnEncoder):
+    """An encoder that tells long documents as it is told to."""
+
+    def __init__(self, windows: Any = None, truncated: Any = None) -> None:
+        super().__init__()
+        self._given_windows, self._given_truncated = windows, truncated
+
+    def document_windows(self, texts: Sequence[str], *, overlap: float) -> Any:
+        return self._given_windows
+
+    def truncates(self, texts: Sequence[str]) -> Any:
+        return self._given_truncated
+
+
+WHOLE = [[(0, len(text))] for text in DOCUMENTS]
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        (None, "gave NoneType, expected a list with windows for each text"),
+        (WHOLE[1:], "gave 2 answers for 3 texts"),
+        ([[], *WHOLE[1:]], "gave text 0 no windows"),
+        ([WHOLE[0], None, WHOLE[2]], "gave text 1 None"),
+        ([*WHOLE[:2], [(0, 1), (1,)]], r"gave text 2 \[\(0, 1\), \(1,\)\]"),
+        ([*WHOLE[:2], [(0.0, 1.0)]], r"gave text 2 \[\(0.0, 1.0\)\]"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["windows", "error"])
+def test_windows_that_are_none_are_named(windows: Any, message: str, kind: Any) -> None:
+    """Each text has at least one, of two places each."""
+    reranker = Reranker(OwnReader(windows=windows), long_documents=kind)
+    with pytest.raises(EncodingError, match=rf"document_windows\(\) of OwnReader {message}"):
+        reranker.rank("query", DOCUMENTS)
+
+
+@pytest.mark.parametrize("truncated", [None, [True]])
+def test_an_answer_for_each_document_says_whether_it_is_cut(truncated: Any) -> None:
+    """And nothing else."""
+    with pytest.raises(EncodingError, match=r"truncates\(\) of OwnReader gave"):
+        Reranker(OwnReader(truncated=truncated)).rank("query", DOCUMENTS)
+
+
+def test_what_tells_long_documents_may_be_numpys() -> None:
+    """As rows may be."""
+    ranking = Reranker(OwnReader(truncated=np.array([True, True, True]))).rank("query", DOCUMENTS)
+    assert all(place.truncated for place in ranking)
+    windows = np.array([[(0, 1)], [(0, 2)], [(0, 3)]])
+    ranking = Reranker(OwnReader(windows=windows), long_documents="windows").rank("query", DOCUMENTS)
+    assert ranking == Reranker(OwnEncoder()).rank("query", DOCUMENTS)
 
 
 def test_a_fingerprint_is_bytes() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from math import inf, isnan
 from numbers import Real
 from operator import index
+from pathlib import Path
 from threading import TIMEOUT_MAX
 from unicodedata import category
 
@@ -24,6 +26,7 @@ __all__ = [
     "checked_threshold",
     "checked_top_n",
     "documents_names",
+    "expanded",
     "is_blank",
 ]
 
@@ -155,6 +158,20 @@ def as_float(number: float) -> float:
         return float(number)
     except OverflowError:
         return inf if number > 0 else -inf
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with a home for ``~`` or ``~name``.
+
+    Raises:
+        InputError: If there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} has no home for its ~; write ./{path} for what has that name here"
+        ) from error
 
 
 def checked_bytes(size: int, name: str, *, least: int = 1) -> int:

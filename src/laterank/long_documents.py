@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import index
 from typing import Any, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from laterank.encoding.protocol import checked_answers
 from laterank.encoding.windows import Span
-from laterank.errors import InputError
+from laterank.errors import EncodingError, InputError
 from laterank.ranking import RankedDocument
 
 __all__ = ["LongDocumentKind", "LongDocuments", "Pieces", "WindowingEncoder"]
@@ -146,16 +148,28 @@ class LongDocuments:
             return [((0, len(text)),) for text in documents]
 
         def find(texts: Sequence[str]) -> Iterable[tuple[Span, ...]]:
-            return map(tuple, encoder.document_windows(texts, overlap=self.overlap))
+            source = f"document_windows() of {type(encoder).__name__}"
+            given = encoder.document_windows(texts, overlap=self.overlap)
+            answers = checked_answers(given, source, count=len(texts), each="windows")
+            return [
+                _checked_spans(spans, f"{source} gave text {place}") for place, spans in enumerate(answers)
+            ]
 
         return self._windows.of(documents, find)
 
     def marked(self, ranking: Sequence[RankedDocument], documents: Sequence[str]) -> list[RankedDocument]:
         """Say of each document that was scored whether its end was cut off."""
-        if self.kind != "truncate" or self._encoder is None:
+        encoder = self._encoder
+        if self.kind != "truncate" or encoder is None:
             return list(ranking)
+
+        def find(texts: Sequence[str]) -> Iterable[bool]:
+            source = f"truncates() of {type(encoder).__name__}"
+            given = encoder.truncates(texts)
+            return map(bool, checked_answers(given, source, count=len(texts), each="True or False"))
+
         read = [place.index for place in ranking if place.scored]
-        cut = self._long.of([documents[index] for index in read], self._encoder.truncates)
+        cut = self._long.of([documents[index] for index in read], find)
         long = {index for index, is_cut in zip(read, cut, strict=True) if is_cut}
         return [replace(place, truncated=True) if place.index in long else place for place in ranking]
 
@@ -193,6 +207,22 @@ class _Remembered(Generic[T]):
             self._young, self._old, self._spent = {}, self._young, 0
         self._young[key] = found
         self._spent += self._cost(found)
+
+
+def _checked_spans(given: Any, who: str) -> tuple[Span, ...]:
+    """Return a text's windows as Python's own numbers.
+
+    Raises:
+        EncodingError: If there is none, or one is no pair of places.
+    """
+    expected = "expected at least one window: its first character, and one after its last"
+    try:
+        spans = tuple((index(start), index(end)) for start, end in given)
+    except (TypeError, ValueError):
+        raise EncodingError(f"{who} {given!r}, {expected}") from None
+    if not spans:
+        raise EncodingError(f"{who} no windows, {expected}")
+    return spans
 
 
 def _digest(text: str) -> bytes:

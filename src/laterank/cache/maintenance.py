@@ -13,6 +13,7 @@ from laterank.cache.codec import decode_many, describe_rows
 from laterank.cache.sqlite import SqliteCache
 from laterank.cache.sqlite_file import SqliteFile
 from laterank.cache.sqlite_table import give_back_space, totals, transaction
+from laterank.checks import expanded
 from laterank.errors import CacheError
 
 __all__ = [
@@ -82,7 +83,7 @@ def open_existing(path: Path) -> SqliteCache:
     Raises:
         CacheError: If there is no file, or it is no cache.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise CacheError(f"there is no cache {path}; `laterank warm FILE --cache {path}` makes one")
     return SqliteCache(path, memory_bytes=0)
@@ -162,7 +163,7 @@ def copy_cache(cache: SqliteCache, target: Path) -> int:
     Raises:
         CacheError: If the target exists or cannot be written.
     """
-    target = target.expanduser().absolute()
+    target = expanded(target).absolute()
     if target.exists():
         raise CacheError(f"{target} exists; name a file that does not")
     try:

@@ -27,7 +27,7 @@ from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats
 from laterank.cache.recency import Recency, finish, write_uses
 from laterank.cache.sqlite_file import SqliteFile
-from laterank.checks import checked_bytes
+from laterank.checks import checked_bytes, expanded
 from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.forking import renew_after_fork
 from laterank.rows import StoredRows
@@ -94,7 +94,7 @@ class SqliteCache:
                 f"path is {os.fspath(path)!r}, expected the name of a file, such as 'rows.sqlite'"
             )
         self._setup(
-            path=Path(os.path.abspath(Path(path).expanduser())),  # noqa: PTH100  # resolve() would follow links
+            path=Path(os.path.abspath(expanded(path))),  # noqa: PTH100  # resolve() would follow links
             max_bytes=checked_bytes(max_bytes, "max_bytes"),
             storage=check_storage(storage),
             memory_bytes=checked_bytes(memory_bytes, "memory_bytes", least=0),

@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from laterank.checks import expanded
 from laterank.cli.groups import option_groups
 from laterank.cli.inputs import read_records, read_text
 from laterank.cli.options import CacheFile, Fields, Json, ModelOptions, Score, ScoreChoice
@@ -68,7 +69,7 @@ def explain(
 def _show(explanation: Explanation | RankingExplanation, *, html: Path | None, json: bool) -> None:
     if html is not None:
         try:
-            html.expanduser().write_text(explanation.to_html(), encoding="utf-8")
+            expanded(html).write_text(explanation.to_html(), encoding="utf-8")
         except OSError as error:
             raise LaterankError(f"{html} cannot be written: {error.strerror}; name another file") from error
     if json:

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from laterank.checks import expanded
 from laterank.errors import InputError
 
 __all__ = ["STANDARD_INPUT", "Record", "begun", "count_lines", "read_records", "read_text"]
@@ -89,7 +90,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        lines = Path(file).expanduser().open("rb")
+        lines = expanded(file).open("rb")
     except OSError as error:
         raise _unreadable(file, error.strerror) from error
     with lines:
@@ -98,7 +99,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 
 def _check_there(file: str) -> None:
     try:
-        Path(file).expanduser().stat()
+        expanded(file).stat()
     except OSError as error:
         raise _unreadable(file, error.strerror) from error
 

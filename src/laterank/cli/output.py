@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
@@ -25,9 +27,13 @@ def write(text: str) -> None:
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:
-    """Write a value as JSON, in ASCII where standard output is not UTF-8."""
+    """Write a value as JSON, in ASCII where standard output is not UTF-8; null for what is no number, which JSON does not have."""
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
-    write(json.dumps(value, ensure_ascii=encoding != "utf8", indent=indent))
+    dumps = partial(json.dumps, ensure_ascii=encoding != "utf8", indent=indent, allow_nan=False)
+    try:
+        write(dumps(value))
+    except ValueError:
+        write(dumps(_finite(value)))
 
 
 def print_rows(
@@ -88,6 +94,14 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 def one_line(text: str) -> str:
     """Return a text on one line, without control characters, which could command the terminal."""
     return " ".join("".join(" " if category(sign) == "Cc" else sign for sign in text).split())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def byte_size(size: int) -> str:

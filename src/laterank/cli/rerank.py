@@ -131,12 +131,17 @@ def _print_json(
             found["scored"] = False
         if query:
             found["query"] = query
-        kept = {_kept_name(name, found): value for name, value in documents[place.index].fields.items()}
-        print_json({**found, **kept})
+        fields = documents[place.index].fields
+        print_json({**found, **{_kept_name(name, found, fields): value for name, value in fields.items()}})
 
 
-def _kept_name(name: str, ours: dict[str, Any]) -> str:
-    return f"input_{name}" if name in ours else name
+def _kept_name(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    if name not in ours:
+        return name
+    kept = f"input_{name}"
+    while kept in theirs:  # a line that was ranked before has one already
+        kept = f"input_{kept}"
+    return kept
 
 
 def _print_table(ranking: Sequence[RankedDocument], documents: Sequence[Record], heading: str | None) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laterank.errors import EncodingError
 
-__all__ = ["Encoder", "EncoderWithWorkers", "encoded_documents", "encoded_queries"]
+__all__ = ["Encoder", "EncoderWithWorkers", "checked_answers", "encoded_documents", "encoded_queries"]
 
 Rows = NDArray[np.float32]
 
@@ -72,18 +72,28 @@ def encoded_documents(encoder: Encoder, texts: Sequence[str]) -> list[Rows]:
     return _checked(encoder.encode_documents(texts), encoder, "encode_documents", count=len(texts), least=0)
 
 
+def checked_answers(given: object, source: str, *, count: int, each: str) -> Sequence[Any]:
+    """Return what an encoder's method gave, if that is an answer for each text.
+
+    Raises:
+        EncodingError: If it is something else, naming ``source``, and ``each`` as what was expected.
+    """
+    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, (str, bytes)):
+        raise EncodingError(
+            f"{source} gave {type(given).__name__}, expected a list with {each} for each text"
+        )
+    if len(given) != count:
+        raise EncodingError(f"{source} gave {len(given)} answers for {count} texts, expected {each} for each")
+    return cast("Sequence[Any]", given)
+
+
 def _checked(given: object, encoder: Encoder, method: str, *, count: int, least: int) -> list[Rows]:
     """Return one array for each text, as the protocol has it."""
     source, dim = f"{method}() of {type(encoder).__name__}", encoder.dim
-    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, (str, bytes)):
-        raise EncodingError(
-            f"{source} gave {type(given).__name__}, expected a list with an array for each text"
-        )
-    if len(given) != count:
-        raise EncodingError(f"{source} gave {len(given)} arrays for {count} texts, expected one for each")
-    for position, rows in enumerate(given):
+    arrays = checked_answers(given, source, count=count, each="an array")
+    for position, rows in enumerate(arrays):
         _check_rows(rows, f"{source} gave text {position}", dim=dim, least=least)
-    return list(given)
+    return list(map(np.asarray, arrays))  # of a subclass such as a matrix, whose shapes are its own, too
 
 
 def _check_rows(rows: object, who: str, *, dim: int, least: int) -> None:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from laterank.checks import expanded
 from laterank.errors import InputError
 
 __all__ = ["check_files", "json_text", "save_files"]
@@ -19,7 +20,7 @@ def check_files(paths: Iterable[str | PathLike[str]], endings: Iterable[str]) ->
     Raises:
         InputError: If a name ends otherwise.
     """
-    found, known = [Path(path).expanduser() for path in paths], tuple(endings)
+    found, known = [expanded(path) for path in paths], tuple(endings)
     for path in found:
         if path.suffix.lower() not in known:
             raise InputError(f"{path} has no known ending; expected one of {', '.join(known)}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from laterank.checks import expanded
 from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.tokenization import ColbertTokenizer
 from laterank.errors import EncodingError, InputError, ModelFormatError
@@ -105,7 +106,7 @@ def export_model(
         ModelFormatError: If files are missing or broken, or the architecture needs torch and it is not installed.
         EncodingError: If the graph's rows are not those of the network.
     """
-    target = Path(folder).expanduser().absolute()
+    target = expanded(folder).absolute()
     sample = make_sample(texts)
     source = find_source(
         model,

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from laterank.checks import expanded
 from laterank.errors import InputError, InputTypeError, ModelError, ModelNotFoundError
 
 __all__ = ["FileChooser", "ResolvedModel", "repository_folder", "resolve"]
@@ -104,7 +105,7 @@ def resolve(
 
     revision = "main" if revision is None else revision
     _check_id_and_revision(name, revision)
-    cache = Path(constants.HF_HUB_CACHE if cache_dir is None else cache_dir).expanduser().absolute()
+    cache = expanded(constants.HF_HUB_CACHE if cache_dir is None else cache_dir).absolute()
     try:
         return _from_cache(name, choose, revision, cache)
     except ModelError as error:
@@ -121,7 +122,7 @@ def resolve(
 def _local_folder(name: str, *, is_path: bool) -> Path | None:
     """The folder that a name stands for, absolute, or None where it can be a hub id."""
     try:
-        path = Path(name).expanduser().absolute()
+        path = expanded(name).absolute()
         if path.is_dir():
             return path
         is_file = path.is_file()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from laterank.checks import expanded
 from laterank.errors import LaterankError
 from laterank.model import hub
 from laterank.model.files import BUNDLED, BUNDLED_FOLDER
@@ -59,7 +60,7 @@ def models_on_disk(cache_dir: str | PathLike[str] | None = None) -> list[ModelOn
 
 def _cache_folder(cache_dir: str | PathLike[str] | None) -> Path:
     if cache_dir is not None:
-        return Path(cache_dir).expanduser().absolute()
+        return expanded(cache_dir).absolute()
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
