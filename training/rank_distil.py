@@ -28,13 +28,11 @@ SCHEDULE = Schedule(learning_rate=5e-5, head_learning_rate=1e-4, warmup=0.05)
 class RankRecipe:
     """Every number of the run."""
 
-    examples: int = 1600
+    examples: int = 2000
     queries_per_part: int = 4
     parts: int = 2
     part_tokens: int = 2048
-    cross_encoder_temperature: float = 2.0
-    colbert_temperature: float = 0.15
-    colbert_share: float = 0.5
+    teacher_temperature: float = 2.0
     label_share: float = 0.5
     save_every: int = 25
     seed: int = 0
@@ -45,24 +43,9 @@ class RankRecipe:
         return self.examples // (self.queries_per_part * self.parts)
 
 
-def colbert_scores(examples: list[Example], rows: dict[str, Rows], tokenizer: ColbertTokenizer) -> Tensor:
-    """Return the ColBERT teacher's MaxSim of each candidate. *Shape:* ``(examples, candidates)``."""
-    scores = []
-    for made in examples:
-        query = rows[made.query].target.astype(np.float32)
-        documents = [rows[text] for text in made.documents]
-        kept = [one.target[tokenizer.kept(list(one.ids))].astype(np.float32) for one in documents]
-        scores.append([(query @ matrix.T).max(axis=1).sum() for matrix in kept])
-    return torch.tensor(np.array(scores))
-
-
-def targets(
-    examples: list[Example], cross_encoder: np.ndarray, colbert: Tensor, recipe: RankRecipe
-) -> Tensor:
-    """Mix both teachers' distributions and the known relevant document, where one is known. *Shape:* ``(examples, candidates)``."""
-    first = functional.softmax(torch.tensor(cross_encoder) / recipe.cross_encoder_temperature, dim=1)
-    second = functional.softmax(colbert / recipe.colbert_temperature, dim=1)
-    mixed = torch.lerp(first, second.to(first.dtype), recipe.colbert_share)
+def targets(examples: list[Example], scores: np.ndarray, recipe: RankRecipe) -> Tensor:
+    """Mix the teacher's distribution with the known relevant document, where one is known. *Shape:* ``(examples, 8)``."""
+    mixed = functional.softmax(torch.tensor(scores) / recipe.teacher_temperature, dim=1)
     for row, made in zip(mixed, examples, strict=True):
         if made.relevant:
             row.mul_(1 - recipe.label_share)
@@ -106,6 +89,7 @@ def rank_distilled(
     chosen = random.Random(recipe.seed).sample(range(len(examples)), recipe.examples)
     scores = teacher_scores(examples, chosen, cross_encoder, work / "cross_encoder.npy")
     picked = [examples[i] for i in chosen]
+    target = targets(picked, scores[chosen], recipe)
     student = copy.deepcopy(start).train()
     scale = torch.nn.Parameter(torch.tensor(START_SCALE, device=student.head.weight.device))
     trainer = Trainer(student, SCHEDULE, work / "rank", recipe.parts, extra={"scale": scale}, stop_at=stop_at)
@@ -113,9 +97,7 @@ def rank_distilled(
 
     def part(first: int, rows: dict[str, Rows]) -> PartLoss:
         made = slice(first, first + size)
-        colbert = colbert_scores(picked[made], rows, tokenizer)
-        target = targets(picked[made], scores[chosen[made]], colbert, recipe)
-        batch = ranking_of(picked[made], target, rows, tokenizer, recipe.part_tokens)
+        batch = ranking_of(picked[made], target[made], rows, tokenizer, recipe.part_tokens)
         return lambda: rank_loss(trainer.student, scale, batch.to(trainer.device))
 
     for step in range(trainer.position, recipe.steps):
