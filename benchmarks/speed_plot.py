@@ -49,7 +49,7 @@ def series(results: Mapping[str, Any]) -> dict[str, dict[int, float]]:
 
 
 def draw(results: Mapping[str, Any], folders: Sequence[Path]) -> list[Path]:
-    """Draw ``speed.svg`` and ``speed.png`` into each folder; nothing where nothing was measured."""
+    """Draw ``speed.svg`` into each folder; nothing where nothing was measured."""
     lines = series(results)
     if not lines:
         return []
@@ -72,10 +72,9 @@ def draw(results: Mapping[str, Any], folders: Sequence[Path]) -> list[Path]:
         figure.legend(
             loc="outside upper left", ncols=2, handlelength=3.4, frameon=False, fontsize=9.5, labelcolor=INK
         )
-        paths = [folder / name for folder in folders for name in ("speed.svg", "speed.png")]
+        paths = [folder / "speed.svg" for folder in folders]
         for path in paths:
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(path, metadata=metadata, facecolor=PAPER, dpi=160)
+            figure.savefig(path, metadata={"Date": None}, facecolor=PAPER)
         plt.close(figure)
     return paths
 

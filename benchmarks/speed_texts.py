@@ -17,7 +17,7 @@ QUERY = "Which bridge was the longest of its time when it was opened?"
 RANGES = {"d50": (35, 65), "d200": (150, 250)}
 """Tokens of the documents called d50 and d200."""
 EXAMPLES = Path(__file__).parent.parent / "examples" / "data" / "abstracts.jsonl"
-LOOKED_AT = 6_000
+LOOKED_AT = 20_000
 
 
 def passages(data: Path, kind: str, count: int) -> list[str]:
