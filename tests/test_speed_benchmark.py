@@ -160,10 +160,9 @@ def test_the_plot_takes_the_best_batch_size_at_each_number(tmp_path: Path) -> No
         "fastembed": {10: 300, 100: 2900},
     }
     assert draw({}, [tmp_path]) == []
-    vector, pixels = draw(results, [tmp_path])
+    [vector] = draw(results, [tmp_path])
     first = vector.read_bytes()
     assert b"nothing cached" in first
-    assert pixels.stat().st_size > 1000
     draw(results, [tmp_path])
     assert vector.read_bytes() == first
 
