@@ -196,9 +196,13 @@ def test_an_empty_name_is_no_standard_input(run: Run) -> None:
 def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     """Ctrl-C while a command waits for its input."""
     cache = tmp_path / "rows.sqlite"
-    process = start(
-        "warm", "-", "--cache", cache, "--model", TINY, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it,
+    try:  # and so would what it starts
+        process = start(
+            "warm", "-", "--cache", cache, "--model", TINY, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stdin is not None
     process.stdin.write(b"Mars is red.\n")  # a cache is made for something
     process.stdin.flush()
