@@ -7,18 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support_ranking import DOCUMENTS as PASSAGES
+from support_ranking import QUERY
 
 from laterank import ColbertEncoder, Reranker
 from laterank.model.files import find_model
 from laterank.model.registry import known_model
 
-QUERY = "Which planet is known as the Red Planet?"
-DOCUMENTS = [
-    "Venus is often called Earth's twin because of its similar size and proximity.",
-    "Mars, known for its reddish appearance, is often referred to as the Red Planet.",
-    "Jupiter, the largest planet in our solar system, has a prominent red spot.",
-    "Saturn, famous for its rings, is sometimes mistaken for the Red Planet.",
-]
+DOCUMENTS = PASSAGES[:4]
 
 
 @pytest.fixture(scope="module")

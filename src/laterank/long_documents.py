@@ -148,6 +148,7 @@ class LongDocuments:
             return [((0, len(text)),) for text in documents]
 
         def find(texts: Sequence[str]) -> Iterable[tuple[Span, ...]]:
+            """Ask the encoder, and check what it says."""
             source = f"document_windows() of {type(encoder).__name__}"
             given = encoder.document_windows(texts, overlap=self.overlap)
             answers = checked_answers(given, source, count=len(texts), each="windows")
@@ -164,6 +165,7 @@ class LongDocuments:
             return list(ranking)
 
         def find(texts: Sequence[str]) -> Iterable[bool]:
+            """Ask the encoder, and check what it says."""
             source = f"truncates() of {type(encoder).__name__}"
             given = encoder.truncates(texts)
             return map(bool, checked_answers(given, source, count=len(texts), each="True or False"))

@@ -75,6 +75,7 @@ def rerank(
         )
     texts = [document.text for document in documents]
     kind = first_stage.fusion_kind
+    scores = _scores(documents, score_field) if kind == "weighted" else None
     with model.reranker(cache=cache, score=score) as reranker:
         for question in asked:
             ranking = reranker.rank(
@@ -84,7 +85,7 @@ def rerank(
                 score_threshold=threshold,
                 fusion=kind,
                 fusion_weight=first_stage.fusion_weight,
-                first_stage_scores=_scores(documents, score_field) if kind == "weighted" else None,
+                first_stage_scores=scores,
                 budget=first_stage.budget,
                 patience=first_stage.patience,
             )

@@ -84,11 +84,7 @@ def evaluate(
     options = RankOptions(fusion, fusion_weight, budget, patience, top_n)
     for reranker in rerankers.values():
         options.check(reranker, measures, scored=stage.scores is not None)
-    systems = _systems(rerankers, options)
-    if stage.name in systems:
-        raise InputError(
-            f"a model is called {stage.name!r}, as the first stage is; pass a mapping with other names"
-        )
+    systems = _systems(rerankers, options, first_stage=stage.name)
     values: dict[str, QueryValues] = {stage.name: measured_values(asked, stage.candidates, measures)}
     steps = (len(stage.candidates) + timed_queries) * len(systems)
     with told_progress(steps, shown=progress, what="reranking", unit="query") as tell:
@@ -114,12 +110,22 @@ def evaluate(
     )
 
 
-def _systems(rerankers: Mapping[str, Reranker], options: RankOptions) -> dict[str, System]:
-    """Return each model alone and, where options change its ranking, with them beside it."""
+def _systems(
+    rerankers: Mapping[str, Reranker], options: RankOptions, *, first_stage: str
+) -> dict[str, System]:
+    """Return each model alone and, where options change its ranking, with them beside it.
+
+    Raises:
+        InputError: If one has the first stage's name.
+    """
     systems: dict[str, System] = {}
     for name, reranker in rerankers.items():
         for how in dict.fromkeys((ALONE, options)):
             systems[how.name(name)] = (reranker, how)
+    if first_stage in systems:
+        raise InputError(
+            f"a model is called {first_stage!r}, as the first stage is; pass a mapping with other names"
+        )
     return systems
 
 
