@@ -573,6 +573,7 @@ def test_an_unreachable_hub_is_no_error_for_a_cached_model_and_a_clear_one_other
         "'v2'",
         "http://127.0.0.1:9",
         "HTTPS_PROXY",
+        "SSL_CERT_FILE",
         "HF_ENDPOINT",
         "hf download",
         "folder's path",

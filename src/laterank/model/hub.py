@@ -264,7 +264,8 @@ def _explanation(error: Exception, name: str, revision: str, cache: Path) -> str
     reason = " ".join(str(error).split())
     return (
         f"{name!r} at revision {revision!r} could not be downloaded from {hub} ({type(error).__name__}: {reason}). "
-        f"Behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT. {_without_a_network(name, revision)}"
+        "Behind a proxy set HTTPS_PROXY, and SSL_CERT_FILE where it has a certificate of its own; for a mirror HF_ENDPOINT. "
+        f"{_without_a_network(name, revision)}"
     )
 
 
