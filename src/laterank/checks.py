@@ -57,6 +57,8 @@ def check_texts(texts: Sequence[str], what: str, *, first: int = 0) -> Sequence[
 
 def is_blank(text: str) -> bool:
     """Tell whether a text has nothing to read: only spaces, control characters and invisible marks such as U+200B."""
+    if text[:1].isalnum():  # as most texts do, by the million
+        return False
     return all(character.isspace() or category(character) in INVISIBLE for character in text)
 
 

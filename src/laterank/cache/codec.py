@@ -43,6 +43,8 @@ CODEC_VERSION = 1
 HEADER = struct.Struct("<2sBBIII")
 """Magic, version, storage, rows, dim, checksum; little-endian, 16 bytes."""
 CHECKSUM = struct.Struct("<I")
+NO_CHECKSUM = bytes(CHECKSUM.size)
+"""What stands in the checksum's place while it is calculated."""
 MAGIC = b"LR"
 LARGEST_INT8 = 127
 SMALLEST_SCALED = np.float32(1e-30)
@@ -99,7 +101,8 @@ def encode_many(documents: Mapping[bytes, StoredRows], storage: RowStorage) -> d
         bodies = _bodies(list(rows_of.values()), storage)
         for (key, rows), body in zip(rows_of.items(), bodies, strict=True):
             head = HEADER.pack(MAGIC, CODEC_VERSION, storage_code(storage), len(rows), dim, 0)
-            encoded[key] = head[: -CHECKSUM.size] + CHECKSUM.pack(_checksum(key, head, body)) + body
+            head = head[: -CHECKSUM.size]
+            encoded[key] = head + CHECKSUM.pack(_checksum(key, head, body)) + body
     return encoded
 
 
@@ -118,24 +121,18 @@ def decode_rows(encoded: bytes, *, key: bytes) -> StoredRows:
     if magic != MAGIC or version != CODEC_VERSION or code >= len(STORAGES):
         raise CacheError(f"these bytes are no rows of format {CODEC_VERSION}")
     body = memoryview(encoded)[HEADER.size :]
-    if checksum != _checksum(key, HEADER.pack(magic, version, code, count, dim, 0), body):
+    if checksum != _checksum(key, encoded[: -CHECKSUM.size + HEADER.size], body):
         raise CacheError("the checksum is wrong: the bytes are damaged, or another document's")
     storage = STORAGES[code]
     if len(body) != _body_bytes(storage, count, dim):
         raise CacheError(f"{len(body)} bytes are not {count} rows of {dim} numbers in {storage}")
-    return stored_rows(encoded)
+    return _rows_in(encoded, storage, count, dim)
 
 
 def stored_rows(encoded: bytes) -> StoredRows:
     """Return the rows over bytes that are known to be whole, such as ``encode_many`` just made. See ``decode_rows``."""
     _, _, code, count, dim, _ = HEADER.unpack_from(encoded)
-    storage = STORAGES[code]
-    if storage != "int8":
-        kind = "<f2" if storage == "float16" else "<f4"
-        rows: Rows = np.ndarray((count, dim), kind, encoded, HEADER.size)
-        return rows
-    scales = np.ndarray((count,), "<f4", encoded, HEADER.size)
-    return QuantizedRows(np.ndarray((count, dim), np.int8, encoded, HEADER.size + scales.nbytes), scales)
+    return _rows_in(encoded, STORAGES[code], count, dim)
 
 
 def decode_many(encoded: Mapping[bytes, bytes]) -> tuple[dict[bytes, StoredRows], int]:
@@ -202,6 +199,15 @@ def _halved(rows: Rows) -> NDArray[np.float16]:
     return halved
 
 
+def _rows_in(encoded: bytes, storage: RowStorage, count: int, dim: int) -> StoredRows:
+    if storage == "int8":
+        scales = np.ndarray((count,), "<f4", encoded, HEADER.size)
+        numbers = np.ndarray((count, dim), np.int8, encoded, HEADER.size + 4 * count)
+        return QuantizedRows.of_checked(numbers, scales)
+    rows: Rows = np.ndarray((count, dim), "<f2" if storage == "float16" else "<f4", encoded, HEADER.size)
+    return rows
+
+
 def _body_bytes(storage: RowStorage, count: int, dim: int) -> int:
     if storage == "int8":
         return count * (4 + dim)
@@ -210,4 +216,4 @@ def _body_bytes(storage: RowStorage, count: int, dim: int) -> int:
 
 def _checksum(key: bytes, head: bytes, body: bytes | memoryview) -> int:
     """Return CRC-32 over all three: several gigabytes a second, for damage and mix-ups, not for an attacker."""
-    return zlib.crc32(body, zlib.crc32(head, zlib.crc32(key)))
+    return zlib.crc32(body, zlib.crc32(b"".join((key, head, NO_CHECKSUM))))

@@ -257,7 +257,7 @@ class SqliteCache:
         with self._going_on("cannot be read", "documents are encoded again"), self._file.lend() as connection:
             bodies = table.read(connection, [self._stored(key) for key in keys])
         decoded, damaged = decode_many(bodies)
-        found = {key: decoded[self._stored(key)] for key in keys if self._stored(key) in decoded}
+        found = {stored[: -len(self._suffix)]: rows for stored, rows in decoded.items()}
         if damaged:
             logger.warning(
                 "%s: %d of %d documents are damaged; they are encoded again", self.path, damaged, len(keys)

@@ -33,7 +33,7 @@ class Kernel(Protocol[Document]):
 
         Args:
             documents: Their rows, at least one and at most ``length`` each.
-            length: Rows that each is brought to by repeating one of its own, which changes no maximum.
+            length: Rows that each is brought to by repeating some of its own, which changes no maximum.
 
         Returns:
             *Shape:* ``(len(documents), query_tokens)``
@@ -104,12 +104,13 @@ def fits_integers(query: Floats) -> bool:
 
 
 def _block(documents: Sequence[NDArray[Any]], length: int) -> NDArray[Any]:
-    """Return documents of one length in one array, each filled up with its own first row."""
+    """Return documents of one length in one array, each filled up with its own first rows."""
     parts = []
     for document in documents:
         parts.append(document)
-        if missing := length - len(document):
-            parts += [document[:1]] * missing
+        missing = length - len(document)
+        if missing:  # by one array where there are enough rows: each costs as much as copying ten rows
+            parts += [document[:missing]] if missing <= len(document) else [document[:1]] * missing
     return np.concatenate(parts).reshape(len(documents), length, *documents[0].shape[1:])
 
 
