@@ -56,7 +56,11 @@ def test_float32_keeps_every_bit_and_float16_eleven() -> None:
     """Checked against numpy's own conversion."""
     rows = unit_rows(50)
     np.testing.assert_array_equal(there_and_back(rows, "float32"), rows)
-    np.testing.assert_array_equal(there_and_back(rows, "float16"), rows.astype(np.float16).astype(np.float32))
+    for scale in (1, 1e-4, 1e-7):  # down to float16's subnormal numbers, and what is rounded to nothing
+        small = rows * np.float32(scale)
+        np.testing.assert_array_equal(
+            there_and_back(small, "float16"), small.astype(np.float16).astype(np.float32)
+        )
 
 
 @pytest.mark.parametrize(("storage", "tolerance"), [("int8", 3e-3), ("float16", 3e-4), ("float32", 0)])

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from laterank.errors import CacheError, InputError, ShapeError
 from laterank.rows import QuantizedRows, StoredRows, as_float32
+from laterank.scoring.graphs import HALVING_GRAPH
+from laterank.scoring.sessions import run
 
 __all__ = [
     "CODEC_VERSION",
@@ -47,6 +49,8 @@ NO_CHECKSUM = bytes(CHECKSUM.size)
 """What stands in the checksum's place while it is calculated."""
 MAGIC = b"LR"
 LARGEST_INT8 = 127
+HALF_EXPONENT = np.uint16(0x7C00)
+"""The bits of a float16's exponent: all are set in NaN and infinity alone."""
 SMALLEST_SCALED = np.float32(1e-30)
 """A row without a larger number is stored as zeros: its scale would lose digits near the end of float32's range."""
 DOCUMENTS_AT_ONCE = 16
@@ -190,13 +194,12 @@ def _quantised(rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
 
 
 def _halved(rows: Rows) -> NDArray[np.float16]:
-    with np.errstate(over="ignore"):
-        halved = rows.astype("<f2")
-    if not np.isfinite(halved).all():
+    [halved] = run(HALVING_GRAPH, {"rows": np.ascontiguousarray(rows, dtype=np.float32)})
+    if (halved.view(np.uint16) & HALF_EXPONENT == HALF_EXPONENT).any():  # isfinite() takes ten times as long
         raise InputError(
             f"a number of the rows is {np.abs(rows).max():g}, too large for float16; use float32"
         )
-    return halved
+    return np.asarray(halved, dtype="<f2")
 
 
 def _rows_in(encoded: bytes, storage: RowStorage, count: int, dim: int) -> StoredRows:
