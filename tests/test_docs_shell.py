@@ -121,7 +121,7 @@ class Reader(Shell):
         shutil.copytree(ROOT / "benchmarks", self.here / "benchmarks", ignore=results)
         for shown in SHOWN_FILE.finditer(page):
             (self.here / shown["name"]).write_text(shown["body"], encoding="utf-8")
-        for name in ("my-collection", "scifact", "cacm"):
+        for name in ("scifact", "cacm"):
             save(COLLECTION, self.here / name)
         save(articles(), self.here / "collections" / "squad-dev")
         shutil.copytree(GOLDEN / "bert-pylate", self.here / "answerai-colbert-small-v1-int8")
