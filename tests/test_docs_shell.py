@@ -22,9 +22,8 @@ from conftest import GOLDEN, edit_json, write_tensors
 from hub_server import HubModel, HubServer
 from support_evaluation import COLLECTION
 
-typer = pytest.importorskip("typer", reason="the command line needs the extra laterank[cli]")
+pytest.importorskip("typer", reason="the command line needs the extra laterank[cli]")
 
-from laterank.cli.app import app
 from laterank.evaluation import Collection
 from laterank.model.files import BUNDLED_FOLDER
 
@@ -32,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
 
 from console import PAGES, ROOT, Shell
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="the pages' shell is bash")
+missing = [program for program in ("bash", "curl", "make") if shutil.which(program) is None]
+pytestmark = pytest.mark.skipif(bool(missing), reason=f"{missing} not found, which the pages use")
 
 STAND_INS = {
     # An index is far away, and this environment stays as it is: extras are looked up, packages must be in it.
@@ -224,30 +224,3 @@ def test_a_wrong_block_fails(block: str, tmp_path: Path) -> None:
     """Neither bash nor a stand-in lets it pass."""
     with closing(Reader(tmp_path, "", "http://localhost:9")) as reader:
         assert reader.finish(block)[0] != 0
-
-
-# --- commands in running text -----------------------------------------------------------------------------------------
-
-
-def named(program: str) -> list[str]:
-    """Return the commands of a program that stand in backticks, anywhere but in blocks."""
-    text = re.sub(r"```.*?```", "", "\n".join(map(text_of, PAGES)), flags=re.DOTALL)
-    return sorted(set(re.findall(rf"`{program} ([a-z][^`]*)`", text)))
-
-
-def test_every_target_that_is_named_is_one() -> None:
-    """Of ``make``."""
-    targets = re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE)
-    assert {command.split()[0] for command in named("make")} <= set(targets)
-    assert len(named("make")) > 5
-
-
-@pytest.mark.parametrize("command", named("laterank"))
-def test_every_command_that_is_named_is_known_with_its_options(command: str) -> None:
-    """Of ``laterank``."""
-    found = typer.main.get_command(app)
-    words = command.split()
-    while isinstance(found, typer.core.TyperGroup) and words:
-        found = found.get_command(typer.Context(found), words.pop(0))
-    options = {name for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)}
-    assert {word for word in words if word.startswith("-")} <= options | {"--help"}
