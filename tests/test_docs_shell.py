@@ -89,10 +89,12 @@ WRONG = (
 )
 
 BLOCK = re.compile(r"^```bash\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+FILE_NAME = r"`(?P<name>[\w.]+\.py|Dockerfile)`"
 SHOWN_FILE = re.compile(
-    r"^[^\n]*`(?P<name>[\w.]+\.py|Dockerfile)`[^\n]*:\n\n```\w+\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL
+    rf"{FILE_NAME}(?:(?!\n\n|{FILE_NAME.replace('?P<name>', '?:')}).)*:\n\n```\w+\n(?P<body>.*?)^```",
+    re.MULTILINE | re.DOTALL,
 )
-"""A block after a paragraph whose last line ends in a colon and names a file: this is the file."""
+"""A block after a paragraph that ends in a colon: it is the last file that the paragraph names."""
 
 
 def text_of(page: Path) -> str:
