@@ -9,14 +9,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import mkdtemp
 
-from console import Shell, matches, steps
+from console import PAGES, ROOT, Shell, matches, steps
 
-ROOT = Path(__file__).parent.parent
-PAGES = [
-    ROOT / "README.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "examples").glob("*.md")),
-]
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 
 

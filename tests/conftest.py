@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from laterank import ColbertEncoder, Reranker
@@ -45,3 +46,18 @@ def edit_json(path: Path, *, remove: tuple[str, ...] = (), **changes: Any) -> No
     for key in remove:
         content.pop(key, None)
     path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """Write a safetensors file by its specification: header length, header, numbers."""
+    header, data = {}, b""
+    for name, value in tensors.items():
+        raw = value.astype("<f4").tobytes()
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(value.shape),
+            "data_offsets": [len(data), len(data) + len(raw)],
+        }
+        data += raw
+    encoded = json.dumps(header).encode()
+    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + data)

@@ -5,6 +5,7 @@ missing there is nothing to check.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -179,3 +180,14 @@ def test_the_report_of_the_early_exit_compares_to_encoding_all(tmp_path: Path) -
     assert "| budget=20 | 20 | 90.0% | 90.0 (-10.0, -10.0 to -10.0) |" in report
     results = json.loads((tmp_path / "early_exit.json").read_text(encoding="utf-8"))["results"]
     assert results["mean"]["budget=20"]["nDCG@10 - all"] == [-0.1, -0.1, -0.1]
+
+
+def test_readme_has_the_numbers_of_the_last_run() -> None:
+    """Each number of its tables stands in the results; where this fails after a run, README wants the new ones."""
+    results = BENCHMARKS / "results"
+    measured = "".join((results / name).read_text(encoding="utf-8") for name in ("quality.md", "speed.md"))
+    readme = (BENCHMARKS.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]+((?:\| [\d.,* ]+)+)\|$", readme, re.MULTILINE)
+    numbers = {number for row in rows for number in re.findall(r"[\d,.]+", row)}
+    assert len(numbers) > 30
+    assert numbers - set(re.findall(r"[\d,.]*\d", measured)) == set()

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import io
 import re
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -14,9 +15,11 @@ import pytest
 from laterank import errors
 from laterank.model import registry
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*.md"))]
+DOCS = Path(__file__).parent.parent / "docs"
+sys.path.insert(0, str(DOCS))
+
+from console import PAGES, ROOT
+
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 MODULES = [
     ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
@@ -58,6 +61,23 @@ def test_every_code_block_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_
             printed = None
 
 
+def test_every_block_is_of_a_language_that_a_test_reads() -> None:
+    """What is in another language, or in a block that starts otherwise, would be read by nobody before its reader."""
+    read_by = {
+        "python": "here",
+        "text": "here, after Python",
+        "diff": "below",
+        "console": "test_docs_console.py",
+        "bash": "test_docs_shell.py",
+        "dockerfile": "test_docs_shell.py, as the file of its page",
+        "json": "test_calibration.py",
+    }
+    for page in PAGES:
+        fences = re.findall(r"^ *(?:```|~~~).*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert [fence for fence in fences if fence != "```" and fence[3:] not in read_by] == [], page
+        assert fences[1::2] == ["```"] * (len(fences) // 2), page
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_every_example_in_a_docstring_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What help() shows works, and prints what it says."""
@@ -85,11 +105,21 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
     assert "laterank.errors" in described
 
 
+def anchors(page: Path) -> set[str]:
+    """Return what a page's headings are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    """Links and pictures of the repository exist."""
-    for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    """Files, pictures and headings of the repository exist."""
+    for target, anchor in re.findall(
+        r"\]\((?!https?://)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8")
+    ):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
 
 
 # --- migration: differences between another package's program and ours -----------------------------------------------

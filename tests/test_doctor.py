@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_graphs
 import pytest
-from conftest import TINY_MODELS, edit_json
+from conftest import TINY_MODELS, edit_json, write_tensors
 
 from laterank import ColbertEncoder, ModelFormatError
 from laterank.diagnosis.doctor import Diagnosis, diagnose
@@ -47,14 +46,6 @@ def failures(diagnosis: Diagnosis) -> list[str]:
     return [finding.check for finding in diagnosis.findings if finding.status == "failed"]
 
 
-def write_tensor(path: Path, array: np.ndarray[Any, Any]) -> None:
-    """Write a safetensors file with one matrix, ``linear.weight``."""
-    body = array.astype("<f4").tobytes()
-    entry = {"dtype": "F32", "shape": array.shape, "data_offsets": [0, len(body)]}
-    header = json.dumps({"linear.weight": entry}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header + body)
-
-
 def edit_tokenizer(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change tokenizer.json in place."""
     path = folder / "tokenizer.json"
@@ -80,7 +71,7 @@ def state_another_projection(folder: Path) -> None:
 
 def take_another_projection(folder: Path) -> None:
     edit_json(folder / "1_Dense" / "config.json", in_features=24)
-    write_tensor(folder / "1_Dense" / "model.safetensors", np.ones((16, 24)))
+    write_tensors(folder / "1_Dense" / "model.safetensors", {"linear.weight": np.ones((16, 24))})
 
 
 def name_another_marker(folder: Path) -> None:
@@ -195,7 +186,7 @@ def keep_the_case(folder: Path) -> None:
 
 def train_the_projection_further(folder: Path) -> None:
     noise = np.random.default_rng(0).normal(size=(16, 32))
-    write_tensor(folder / "1_Dense" / "model.safetensors", noise)
+    write_tensors(folder / "1_Dense" / "model.safetensors", {"linear.weight": noise})
 
 
 def name_a_step_that_is_not_there(folder: Path) -> None:

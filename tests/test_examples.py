@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from support_examples import EXAMPLES, NO_TELEMETRY, run_example
 
+from laterank.evaluation import read_judgements
+
 QUICKSTARTS = ("quickstart_langchain.py", "quickstart_llama_index.py")
 PLACES = re.compile(r"right abstract: place (\d+|not among \d+) before reranking, (\d+|not among \d+) after")
 
@@ -85,6 +87,8 @@ def test_every_question_of_the_demo_has_its_abstract() -> None:
     assert len(ids) == len(abstracts) <= 200
     assert {question["id"] for question in questions} <= ids
     assert all(entry["text"].strip() for entry in [*abstracts, *questions])
+    judged = read_judgements(EXAMPLES / "data" / "judgements.tsv")
+    assert judged == {question["id"]: {question["id"]: 1} for question in questions}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.[pi]*")), ids=lambda path: path.name)

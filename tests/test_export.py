@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import GOLDEN, edit_json
+from conftest import GOLDEN, edit_json, write_tensors
 from onnx import numpy_helper
 
 from laterank import ColbertEncoder, InputError, ModelFormatError, Reranker
@@ -125,21 +125,6 @@ def test_shards_are_one_checkpoint(tmp_path: Path, copy_of: Callable[..., Path])
     assert (one.folder / "onnx" / "model.onnx").read_bytes() == (
         other.folder / "onnx" / "model.onnx"
     ).read_bytes()
-
-
-def write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
-    """Write a safetensors file by its specification: header length, header, numbers."""
-    header, data = {}, b""
-    for name, value in tensors.items():
-        raw = value.astype("<f4").tobytes()
-        header[name] = {
-            "dtype": "F32",
-            "shape": list(value.shape),
-            "data_offsets": [len(data), len(data) + len(raw)],
-        }
-        data += raw
-    encoded = json.dumps(header).encode()
-    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + data)
 
 
 @pytest.mark.parametrize("activation", ["Identity", "ReLU", "Tanh", "Sigmoid", "SiLU", "GELU"])

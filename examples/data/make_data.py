@@ -33,9 +33,10 @@ def main(source: Path) -> None:
     kept_ids = {questions[row]["id"] for row in chosen}
     kept_ids |= {abstracts[position]["id"] for row in chosen for position in found[row]}
     write_lines(HERE / "abstracts.jsonl", [abstract for abstract in abstracts if abstract["id"] in kept_ids])
-    write_lines(
-        HERE / "questions.jsonl", [question for row, question in enumerate(questions) if row in chosen]
-    )
+    asked = [question for row, question in enumerate(questions) if row in chosen]
+    write_lines(HERE / "questions.jsonl", asked)
+    judged = "".join(f"{question['id']}\t{question['id']}\t1\n" for question in asked)
+    (HERE / "judgements.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged, encoding="utf-8")
 
     right = [
         abstracts[first[0]]["id"] == question["id"] for question, first in zip(questions, found, strict=True)
