@@ -161,7 +161,7 @@ def test_models_share_a_file_and_keep_apart(path: Path, counting: CountingEncode
 
 def test_documents_without_a_scored_token_are_kept_too(path: Path) -> None:
     """A text that leaves no rows is no text that was never seen."""
-    planet = ENCODER._tokenizer._vocabulary.encode(["planet"], None)[0].ids[0]
+    planet = ENCODER._tokenizer._vocabulary.encode(["planet"])[0].ids[0]
     encoder = ColbertEncoder.from_pretrained(
         GOLDEN / "bert-pylate", config={"keep_only_token_ids": (planet,)}
     )

@@ -30,6 +30,7 @@ __all__ = [
     "is_blank",
 ]
 
+SEEN_AT_ONCE = 256
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs"})
 """Unicode categories without anything to read: control and format characters, what is unassigned, lone surrogates."""
 
@@ -57,7 +58,13 @@ def check_texts(texts: Sequence[str], what: str, *, first: int = 0) -> Sequence[
 
 def is_blank(text: str) -> bool:
     """Tell whether a text has nothing to read: only spaces, control characters and invisible marks such as U+200B."""
-    return all(character.isspace() or category(character) in INVISIBLE for character in text)
+    for part in (
+        text[:SEEN_AT_ONCE],
+        set(text),
+    ):  # most texts show what they have at once; of the rest, each sign once
+        if not all(character.isspace() or category(character) in INVISIBLE for character in part):
+            return False
+    return True
 
 
 def check_query(query: str, name: str) -> None:
