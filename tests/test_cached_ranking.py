@@ -348,3 +348,19 @@ def test_what_cannot_be_warmed_is_named(
     """Before anything is encoded."""
     with pytest.raises(error, match=message):
         Reranker(ENCODER).warm(documents, **options)  # type: ignore[arg-type]
+
+
+def test_warming_huge_documents_holds_few_at_a_time() -> None:
+    """A piece has as many documents as two million characters, and one that alone has more."""
+    taken = 0
+
+    def corpus() -> Iterator[str]:
+        nonlocal taken
+        for number in range(8):
+            taken += 1
+            yield f"{number} mars is red " * 100_000
+
+    held: list[int] = []
+    done = Reranker(ENCODER).warm(corpus(), progress=lambda done: held.append(taken - done.documents))
+    assert done.documents == 8
+    assert held == [0] * 4

@@ -333,7 +333,7 @@ def test_the_log_says_once_that_texts_are_cut(caplog: pytest.LogCaptureFixture) 
         encoder.encode_documents(["mars", "the planet " * 60])
         encoder.encode_documents(["the planet " * 60])
     assert len(caplog.records) == 1
-    assert "cuts documents at 48 tokens, and 1 of 2 have more" in caplog.records[0].message
+    assert "cuts documents at 48 tokens: the end of 1 of 2 is not read" in caplog.records[0].message
 
 
 def test_no_texts_give_no_rows(tiny_encoder: ColbertEncoder) -> None:

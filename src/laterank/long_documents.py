@@ -38,6 +38,14 @@ class WindowingEncoder(Protocol):
         """Return the characters of each document's windows; one window for a document that fits."""
 
 
+@runtime_checkable
+class SpokenEncoder(Protocol):
+    """An encoder that says in its log that documents were cut, once, whether it was a ranking or itself that found out."""
+
+    def say_that_documents_are_cut(self, cut: int, count: int) -> None:
+        """Log that so many of ``count`` documents were not read to their ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """What is scored of one query's documents.
@@ -165,6 +173,8 @@ class LongDocuments:
         read = [place.index for place in ranking if place.scored]
         cut = self._cut([documents[index] for index in read])
         long = {index for index, is_cut in zip(read, cut, strict=True) if is_cut}
+        if long and isinstance(self._encoder, SpokenEncoder):
+            self._encoder.say_that_documents_are_cut(len(long), len(read))
         return [replace(place, truncated=True) if place.index in long else place for place in ranking]
 
     def _cut(self, documents: Sequence[str]) -> list[bool]:

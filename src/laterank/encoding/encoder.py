@@ -351,6 +351,7 @@ class ColbertEncoder(TextReader):
         pool_factor = self._pool_factor if kind == "documents" else 1
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
-            self._say_once_if_cut([len(read) for read in tokens if read.truncated], len(tokens), kind)
+            if cut := [len(read) for read in tokens if read.truncated]:
+                self._say_once_if_cut(len(cut), len(tokens), kind, cut[0])
             result += self._embedder.rows(tokens, pool_factor=pool_factor)
         return result

@@ -59,9 +59,11 @@ class TextReader:
 
     def truncates(self, texts: Sequence[str]) -> list[bool]:
         """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
-        found = [(len(read), read.truncated) for read in self._documents(texts)]
-        self._say_once_if_cut([length for length, is_cut in found if is_cut], len(found), "documents")
-        return [is_cut for _, is_cut in found]
+        return [read.truncated for read in self._documents(texts)]
+
+    def say_that_documents_are_cut(self, cut: int, count: int) -> None:
+        """Log, once, that so many of ``count`` documents were not read to their ends."""
+        self._say_once_if_cut(cut, count, "documents", self.config.document_length)
 
     def document_windows(
         self, texts: Sequence[str], *, overlap: float = 0.25, length: int = WINDOW_TOKENS
@@ -116,16 +118,15 @@ class TextReader:
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             yield from self._tokenizer.documents(texts[start : start + TEXTS_PER_ROUND])
 
-    def _say_once_if_cut(self, cut: Sequence[int], count: int, kind: TextKind) -> None:
-        """Log that texts were cut, given the lengths of those among ``count`` that were."""
+    def _say_once_if_cut(self, cut: int, count: int, kind: TextKind, length: int) -> None:
         if kind not in self._said_cut and cut:
             self._said_cut.add(kind)
             logger.warning(
-                "%s cuts %s at %d tokens, and %d of %d have more. This is said once%s",
+                "%s cuts %s at %d tokens: the end of %d of %d is not read. This is said once%s",
                 self.name,
                 kind,
-                cut[0],
-                len(cut),
+                length,
+                cut,
                 count,
                 CURES[kind],
             )

@@ -6,20 +6,17 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laterank.encoding.batching import rounds
 from laterank.encoding.reading import Origins, Reading, Token, own_tokens
-from laterank.encoding.vocabulary import Vocabulary
+from laterank.encoding.vocabulary import Encoding, Vocabulary
 from laterank.encoding.windows import WINDOW_TOKENS, Span, stretches, windows
 from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding
 
 __all__ = ["ColbertTokenizer", "Tokens"]
 

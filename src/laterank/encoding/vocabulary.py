@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,13 @@ from laterank.model.config import ColbertConfig
 from laterank.model.json_files import read_json
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    import tokenizers
+    from tokenizers import Tokenizer
 
-__all__ = ["Vocabulary"]
+__all__ = ["Encoding", "Vocabulary"]
+
+Encoding: TypeAlias = "tokenizers.Encoding"
+"""A text's tokens as the library gives them: ``ids``, and ``offsets`` of characters."""
 
 Ids = NDArray[np.int64]
 
