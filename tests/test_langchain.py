@@ -570,7 +570,9 @@ class Lock:
 
 
 @pytest.mark.parametrize("fusion", [None, "rrf"])
-@pytest.mark.parametrize("value", [Lock(), np.zeros(2), 10**400, float("nan")], ids=repr)
+@pytest.mark.parametrize(
+    "value", [Lock(), np.zeros(2), 10**400, float("nan")], ids=["lock", "array", "huge", "nan"]
+)
 def test_metadata_may_be_anything(value: object, fusion: str | None) -> None:
     """It is passed on as it is, under the key of the retriever's score, too."""
     given = [Document(page_content=text, metadata={"score": value}) for text in ("Mars is red.", "Venus")]
@@ -578,7 +580,7 @@ def test_metadata_may_be_anything(value: object, fusion: str | None) -> None:
     assert all(document.metadata["score"] is value for document in found)
 
 
-@pytest.mark.parametrize("value", [Lock(), np.zeros(2)], ids=repr)
+@pytest.mark.parametrize("value", [Lock(), np.zeros(2)], ids=["lock", "array"])
 def test_a_score_that_is_no_number_is_named(value: object) -> None:
     """Arrays and others have an equality of their own."""
     given = [Document(page_content=text, metadata={"score": value}) for text in ("Mars is red.", "Venus")]
