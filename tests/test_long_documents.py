@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 import random
+import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -492,3 +493,17 @@ def test_a_long_prompt_leaves_windows_as_long_as_they_are_without_one() -> None:
     [spans] = shorter.document_windows([text])
     assert not any(shorter.truncates([text[start:end] for start, end in spans]))
     assert max(shorter.count_tokens([text[start:end] for start, end in spans])) > 280
+
+
+def test_no_face_of_an_explanation_goes_through_a_huge_document() -> None:
+    """They show its start, and the words around what was met."""
+    reranker, text = Reranker(ENCODER), "mars is the red planet " * 100_000
+    explanation, ranking = reranker.explain(QUERY, text), reranker.explain_ranking(QUERY, [text, SHORT])
+    tracemalloc.start()
+    try:
+        faces = [str(explanation), str(ranking), ranking.to_html()]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all("mars is the red planet" in face for face in faces)
+    assert peak < 3 * len(text)
