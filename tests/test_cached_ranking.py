@@ -161,7 +161,7 @@ def test_models_share_a_file_and_keep_apart(path: Path, counting: CountingEncode
 
 def test_documents_without_a_scored_token_are_kept_too(path: Path) -> None:
     """A text that leaves no rows is no text that was never seen."""
-    planet = ENCODER._tokenizer._vocabulary.encode(["planet"], None)[0].ids[0]
+    planet = ENCODER._tokenizer._vocabulary.encode(["planet"])[0].ids[0]
     encoder = ColbertEncoder.from_pretrained(
         GOLDEN / "bert-pylate", config={"keep_only_token_ids": (planet,)}
     )
@@ -348,3 +348,19 @@ def test_what_cannot_be_warmed_is_named(
     """Before anything is encoded."""
     with pytest.raises(error, match=message):
         Reranker(ENCODER).warm(documents, **options)  # type: ignore[arg-type]
+
+
+def test_warming_huge_documents_holds_few_at_a_time() -> None:
+    """A piece has as many documents as two million characters, and one that alone has more."""
+    taken = 0
+
+    def corpus() -> Iterator[str]:
+        nonlocal taken
+        for number in range(8):
+            taken += 1
+            yield f"{number} mars is red " * 100_000
+
+    held: list[int] = []
+    done = Reranker(ENCODER).warm(corpus(), progress=lambda done: held.append(taken - done.documents))
+    assert done.documents == 8
+    assert held == [0] * 4

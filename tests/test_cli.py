@@ -10,9 +10,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import GOLDEN
 
@@ -392,6 +394,23 @@ def test_json_is_valid_whatever_numbers_a_line_has(run: Run) -> None:
 def test_a_document_cannot_command_the_terminal() -> None:
     """Escapes and line breaks become blanks."""
     assert one_line("a\x1b[31mb\r\n\tc\x9b2Jd") == "a [31mb c 2Jd"
+    for sign in map(chr, range(0x3100)):
+        blank = sign.isspace() or unicodedata.category(sign) == "Cc"
+        assert one_line(f" {sign}a{sign} {sign}b ") == ("a b" if blank else f"{sign}a{sign} {sign}b")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of another kind")
+def test_a_huge_document_does_not_fill_the_terminal(tmp_path: Path) -> None:
+    """Its start is shown, and how much is not; a pipe gets all of it."""
+    file = tmp_path / "huge.txt"
+    file.write_text("mars is red " * 10_000, encoding="utf-8")
+    code, written = at_terminal("rerank", "red", file, "-m", TINY)
+    assert (code, "more characters)" in " ".join(written.split())) == (0, True)
+    assert len(written) < 20_000
+    piped = subprocess.run(
+        [sys.executable, "-m", "laterank", "rerank", "red", file, "-m", TINY], capture_output=True, check=True
+    )
+    assert len(piped.stdout) > 119_000
 
 
 def test_a_terminal_gets_a_table_and_no_color_is_respected(passages: Path) -> None:
@@ -554,6 +573,25 @@ def test_an_export_is_a_cache_of_its_own(run: Run, cache: Path, tmp_path: Path, 
     code, _, error = run("cache", "export", cache, copy)
     assert code == 1
     assert "exists" in error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of another kind")
+def test_an_export_to_a_full_disk_leaves_nothing_behind(cache: Path, tmp_path: Path) -> None:
+    """Half a cache under its name would stand in the way of the next try."""
+    program = (
+        "import resource, sys; from laterank.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); sys.exit(main())"
+    )
+    copy = tmp_path / "image" / "rows.sqlite"
+    export = ["cache", "export", str(cache), str(copy)]
+    with SqliteCache(cache) as opened:
+        opened.put_many({b"large": np.ones((3000, 32), np.float32)})
+    done = subprocess.run(
+        [sys.executable, "-c", program, *export], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, list(copy.parent.iterdir())) == (1, [])
+    assert "cannot be used as a cache" in done.stderr
+    assert main(export) == 0
 
 
 @pytest.mark.parametrize("command", ["stats", "verify", "prune --max-bytes 1", "export"])

@@ -11,6 +11,7 @@ from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ValidationError
@@ -529,7 +530,8 @@ def test_one_text_is_not_a_list_of_letters(documents: object) -> None:
 def test_compressing_texts_says_what_takes_texts() -> None:
     """Texts have no metadata to carry a score."""
     with pytest.raises(
-        InputTypeError, match=r"documents\[0\] is a str, expected a Document; rerank\(\) takes texts"
+        InputTypeError,
+        match=r"documents\[0\] is a str, expected a Document of langchain_core; rerank\(\) takes texts",
     ):
         tiny().compress_documents(["Mars is red."], QUESTION)  # type: ignore[list-item]
 
@@ -538,3 +540,55 @@ def test_documents_from_a_generator_are_all_ranked() -> None:
     """Looking at each document first must not use an iterator up."""
     documents = [Document("Mars is red."), Document("Venus is hot.")]
     assert len(tiny().compress_documents((document for document in documents), QUESTION)) == 2  # type: ignore[arg-type]
+
+
+def test_a_document_of_another_framework_is_told_apart() -> None:
+    """It has the same name."""
+
+    class Document:
+        page_content = "Mars is red."
+
+    with pytest.raises(
+        InputTypeError, match=r"is a test_langchain\..*Document, expected a Document of langchain_core"
+    ):
+        tiny().compress_documents([Document()], QUESTION)  # type: ignore[list-item]
+
+
+class Lock:
+    """What can be neither copied, compared, hashed nor told true from false."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: object) -> None:
+        raise TypeError("cannot be copied")
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("cannot be compared")
+
+    def __bool__(self) -> bool:
+        raise TypeError("neither true nor false")
+
+
+@pytest.mark.parametrize("fusion", [None, "rrf"])
+@pytest.mark.parametrize(
+    "value", [Lock(), np.zeros(2), 10**400, float("nan")], ids=["lock", "array", "huge", "nan"]
+)
+def test_metadata_may_be_anything(value: object, fusion: str | None) -> None:
+    """It is passed on as it is, under the key of the retriever's score, too."""
+    given = [Document(page_content=text, metadata={"score": value}) for text in ("Mars is red.", "Venus")]
+    found = tiny(fusion=fusion).compress_documents(given, QUESTION)
+    assert all(document.metadata["score"] is value for document in found)
+
+
+@pytest.mark.parametrize("value", [Lock(), np.zeros(2)], ids=["lock", "array"])
+def test_a_score_that_is_no_number_is_named(value: object) -> None:
+    """Arrays and others have an equality of their own."""
+    given = [Document(page_content=text, metadata={"score": value}) for text in ("Mars is red.", "Venus")]
+    with pytest.raises(InputTypeError, match=r"first_stage_scores\[0\] is .* expected a number"):
+        tiny(fusion="weighted").compress_documents(given, QUESTION)
+
+
+@pytest.mark.parametrize("metadata", [None, [], [1], "red", 3])
+def test_what_is_no_mapping_of_metadata_has_no_score(metadata: object) -> None:
+    """A dictionary is ranked by its text."""
+    assert tiny().rerank([{"text": "Mars", "metadata": metadata}], QUESTION)[0]["index"] == 0

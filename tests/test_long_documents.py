@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 import random
+import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from support_frameworks import bundled_reranker
 
 from laterank import ColbertEncoder, InputError, MemoryCache, Reranker
 from laterank.cache.warming import Warmed
-from laterank.encoding.windows import windows
+from laterank.encoding.windows import stretches, windows
 from laterank.long_documents import LongDocuments
 
 QUERY = "Which planet is known as the Red Planet?"
@@ -439,3 +440,70 @@ def test_a_ranking_of_windows_is_explained() -> None:
         assert place.explanation.score == pytest.approx(ranked.score, abs=2e-6)
         window = place.explanation.document_reading.window
         assert (window and (window.start, window.end)) == ranked.window
+
+
+# --- huge documents -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TINY_MODELS)
+def test_a_huge_document_is_cut_into_windows_a_stretch_at_a_time(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the memory of a stretch, and into the very windows that all of it at once gives."""
+    text = " ".join(
+        f"Planet {number} is far away; its moons, all {number % 7}, are cold." for number in range(300)
+    )
+    [expected] = ENCODERS[name].document_windows([text])
+    monkeypatch.setattr("laterank.encoding.tokenization.CHARACTERS_AT_ONCE", 1500)
+    assert ENCODERS[name].document_windows([text]) == [expected]
+
+
+def test_stretches_hold_everything_once_and_part_words_only_where_they_must() -> None:
+    """A text without a space is cut where it is long enough."""
+    for text in ("", "mars", "mars is red " * 40, "m" * 300, "m" * 130 + " is red" * 20):
+        spans = list(stretches(text, 100))
+        assert "".join(text[first:last] for first, last in spans) == text
+        assert all(last - first <= 100 for first, last in spans)
+    assert [first for first, _ in stretches("mars is red " * 40, 100)][1:3] == [95, 191]
+
+
+def test_a_huge_document_is_refused_without_cutting_it_into_windows() -> None:
+    """That it is too long is known after its start."""
+
+    class Cutting(ColbertEncoder):
+        def document_windows(self, *_: object, **__: object) -> list[list[tuple[int, int]]]:
+            raise AssertionError("nobody asked for windows")
+
+    reranker = Reranker(Cutting(ENCODER.files), long_documents="error")
+    assert len(reranker.rank(QUERY, [SHORT])) == 1
+    with pytest.raises(InputError, match=r"documents\[1\] has 7,500,000 characters"):
+        reranker.rank(QUERY, [SHORT, "mars is the red " * 468_750])
+
+
+def test_a_long_prompt_leaves_windows_as_long_as_they_are_without_one() -> None:
+    """It is read before each window, and no reason to cut texts into single words."""
+    text, length = "The planet Mars is red because its dust holds iron. " * 60, {"document_length": 512}
+    plain = ColbertEncoder.from_pretrained(config=length)
+    prompted = ColbertEncoder.from_pretrained(
+        config={**length, "document_prompt": "represent this passage: " * 60}
+    )
+    assert prompted.count_tokens([""]) == [3 + 60 * 4]
+    assert prompted.document_windows([text]) == plain.document_windows([text])
+    shorter = ColbertEncoder.from_pretrained(config={"document_prompt": "represent this passage: " * 60})
+    [spans] = shorter.document_windows([text])
+    assert not any(shorter.truncates([text[start:end] for start, end in spans]))
+    assert max(shorter.count_tokens([text[start:end] for start, end in spans])) > 280
+
+
+def test_no_face_of_an_explanation_goes_through_a_huge_document() -> None:
+    """They show its start, and the words around what was met."""
+    reranker, text = Reranker(ENCODER), "mars is the red planet " * 100_000
+    explanation, ranking = reranker.explain(QUERY, text), reranker.explain_ranking(QUERY, [text, SHORT])
+    tracemalloc.start()
+    try:
+        faces = [str(explanation), str(ranking), ranking.to_html()]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all("mars is the red planet" in face for face in faces)
+    assert peak < 3 * len(text)

@@ -139,19 +139,19 @@ WHOLE = [[(0, len(text))] for text in DOCUMENTS]
         ([*WHOLE[:2], [(0.0, 1.0)]], r"gave text 2 \[\(0.0, 1.0\)\]"),
     ],
 )
-@pytest.mark.parametrize("kind", ["windows", "error"])
-def test_windows_that_are_none_are_named(windows: Any, message: str, kind: Any) -> None:
+def test_windows_that_are_none_are_named(windows: Any, message: str) -> None:
     """Each text has at least one, of two places each."""
-    reranker = Reranker(OwnReader(windows=windows), long_documents=kind)
+    reranker = Reranker(OwnReader(windows=windows), long_documents="windows")
     with pytest.raises(EncodingError, match=rf"document_windows\(\) of OwnReader {message}"):
         reranker.rank("query", DOCUMENTS)
 
 
 @pytest.mark.parametrize("truncated", [None, [True]])
-def test_an_answer_for_each_document_says_whether_it_is_cut(truncated: Any) -> None:
+@pytest.mark.parametrize("kind", ["truncate", "error"])
+def test_an_answer_for_each_document_says_whether_it_is_cut(truncated: Any, kind: Any) -> None:
     """And nothing else."""
     with pytest.raises(EncodingError, match=r"truncates\(\) of OwnReader gave"):
-        Reranker(OwnReader(truncated=truncated)).rank("query", DOCUMENTS)
+        Reranker(OwnReader(truncated=truncated), long_documents=kind).rank("query", DOCUMENTS)
 
 
 def test_what_tells_long_documents_may_be_numpys() -> None:

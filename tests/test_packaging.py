@@ -259,3 +259,20 @@ def test_the_public_names_are_these() -> None:
         "maxsim",
         "register_model",
     ]
+
+
+def test_an_archive_says_that_it_has_no_bundled_model(wheel: Path, tmp_path: Path) -> None:
+    """Python imports from a wheel as it is; onnxruntime reads a model from files only. Other models load."""
+    other = Path(__file__).parent / "golden" / "bert-pylate"
+    program = f"""
+from laterank import ModelNotFoundError, Reranker
+print(len(Reranker.from_pretrained({str(other)!r}).rank("red", ["mars"])))
+try:
+    Reranker.from_pretrained()
+except ModelNotFoundError as error:
+    print(error)
+"""
+    printed = run_python("-c", program, folder=tmp_path, first_on_path=wheel)
+    assert printed.startswith("1\n")
+    assert "imported from an archive" in printed
+    assert "pip install laterank" in printed

@@ -362,7 +362,7 @@ def test_documents_that_several_queries_share_are_encoded_once(tiny_encoder: Col
 
 def test_documents_whose_tokens_are_all_unscored_rank_last(tiny_encoder: ColbertEncoder) -> None:
     """A model that keeps certain tokens only may keep none of a document; that is no crash."""
-    planet = tiny_encoder._tokenizer._vocabulary.encode(["planet"], None)[0].ids[0]
+    planet = tiny_encoder._tokenizer._vocabulary.encode(["planet"])[0].ids[0]
     encoder = ColbertEncoder.from_pretrained(
         GOLDEN / "bert-pylate", config={"keep_only_token_ids": (planet,)}
     )

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from laterank import CacheError, DocumentCache, InputError, InputTypeError, SqliteCache
 from laterank.cache import recency
 from laterank.cache.codec import decode_rows, encode_rows
+from laterank.cache.sqlite_file import out_of_use
 from laterank.cache.sqlite_table import APPLICATION_ID
 from laterank.rows import QuantizedRows
 
@@ -651,3 +652,28 @@ def test_the_file_is_a_cache_by_its_header(path: Path) -> None:
     header = path.read_bytes()[:100]
     assert int.from_bytes(header[68:72], "big") == APPLICATION_ID
     assert int.from_bytes(header[16:18], "big") == 16 * 1024
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder in use cannot be deleted there")
+def test_a_path_relative_to_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    """The process still runs there; a whole path is opened all the same."""
+    program = (
+        "import os, sys; from laterank import CacheError, SqliteCache\n"
+        "os.rmdir(os.getcwd())\n"
+        "try:\n    SqliteCache('rows.sqlite')\nexcept CacheError as error:\n    print(error)\n"
+        "SqliteCache(sys.argv[1]).close()"
+    )
+    gone, whole = tmp_path / "gone", tmp_path / "rows.sqlite"
+    gone.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(whole)], cwd=gone, capture_output=True, text=True, check=True
+    )
+    assert "rows.sqlite is relative to the working folder, which is gone" in done.stdout
+    assert whole.is_file()
+
+
+def test_a_full_disk_says_that_the_cache_may_be_deleted(tmp_path: Path) -> None:
+    """Forgetting documents needs room as well."""
+    told = str(out_of_use(tmp_path / "rows.sqlite", sqlite3.OperationalError("database or disk is full")))
+    assert "make room on its disk, or delete it, with rows.sqlite-wal and rows.sqlite-shm" in told
+    assert "local disk" in str(out_of_use(tmp_path, sqlite3.OperationalError("unable to open database file")))

@@ -1,6 +1,7 @@
 """Markers, expansion, truncation, skiplist: token ids against the definition."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from laterank import ModelFormatError
-from laterank.encoding.tokenization import ColbertTokenizer
+from laterank.encoding.tokenization import CHARACTERS_AT_ONCE, ColbertTokenizer
 from laterank.model.config import ColbertConfig
 from laterank.model.settings import read_config
 
@@ -273,3 +274,76 @@ def test_a_huge_text_is_not_tokenised_to_its_end() -> None:
     [tokens] = tokenizer.documents(["the red planet " * 1_000_000])
     assert tokens.truncated
     assert max(seen) < 10_000
+
+
+def watched(tokenizer: ColbertTokenizer) -> list[int]:
+    """Return how many characters each call of the tokenizer's library gets, from now on."""
+    sizes: list[int] = []
+    real = tokenizer._vocabulary.tokenizer
+
+    class Watching:
+        def encode_batch_fast(self, texts: list[str], **options: bool) -> object:
+            sizes.append(sum(map(len, texts)))
+            return real.encode_batch_fast(texts, **options)
+
+        def encode_batch(self, texts: list[str], **options: bool) -> object:
+            sizes.append(sum(map(len, texts)))
+            return real.encode_batch(texts, **options)
+
+        def id_to_token(self, token: int) -> str | None:
+            return real.id_to_token(token)
+
+    tokenizer._vocabulary.tokenizer = Watching()  # type: ignore[assignment]
+    return sizes
+
+
+@pytest.mark.parametrize("start", ["İ ", "\ud83d\ude00 "])
+def test_what_follows_the_head_of_a_huge_text_is_not_prepared_either(start: str) -> None:
+    """Lower-casing and mending keep track of characters, which takes a hundred bytes for each: of the head alone."""
+    tokenizer, text = load(do_lower_case=True), start + "mars is red " * 100_000
+    tracemalloc.start()
+    try:
+        [tokens] = tokenizer.documents([text])
+        reading = tokenizer.read_document(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert tokens.truncated
+    assert len(reading.tokens) == tokens.scored.sum()
+    assert peak < 16 * len(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["deadbeef" * 400_000, "\u200b" * 3_000_000 + "mars", "a" + "\u0301" * 3_000_000]
+)
+def test_an_endless_word_is_not_read_to_its_end(text: str) -> None:
+    """It has a token or none, however long it is: what the tokenizer takes for it has an end, and the rest counts as cut."""
+    tokenizer = load()
+    sizes = watched(tokenizer)
+    [tokens] = tokenizer.documents([text])
+    assert tokens.truncated
+    reading = tokenizer.read_document(text)
+    assert (len(reading.tokens), reading.truncated) == (tokens.scored.sum(), True)
+    assert max(sizes) <= CHARACTERS_AT_ONCE < len(text)
+
+
+def test_many_texts_are_tokenised_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tokenizer's library makes of a text takes a hundred times its room, and is gone before the next texts."""
+    tokenizer, texts = load(), [f"planet {number} is far away" for number in range(300)] + ["mars " * 400]
+    expected = [tokens.ids.tolist() for tokens in tokenizer.documents(texts)]
+    monkeypatch.setattr("laterank.encoding.tokenization.CHARACTERS_AT_ONCE", 1000)
+    sizes = watched(tokenizer)
+    assert [tokens.ids.tolist() for tokens in tokenizer.documents(texts)] == expected
+    assert max(sizes) <= 1000
+
+
+@pytest.mark.parametrize("side", ["query", "document"])
+def test_a_prompt_that_leaves_no_room_for_a_text_is_refused(side: str) -> None:
+    """All texts would be the same to the model."""
+    with pytest.raises(ModelFormatError, match=f'"{side}_prompt" has 90 tokens, and "{side}_length" leaves'):
+        load(**{f"{side}_prompt": "mars " * 30})
+    longer = load(**{f"{side}_prompt": "mars " * 30, f"{side}_length": 110})
+    [one, other] = (
+        longer.documents(["red", "moon"]) if side == "document" else longer.queries(["red", "moon"])
+    )
+    assert one.ids.tolist() != other.ids.tolist()

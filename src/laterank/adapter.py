@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidato
 from pydantic.json_schema import SkipJsonSchema
 
 from laterank.cache.warming import Progress, Warmed
+from laterank.checks import as_float
 from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
 from laterank.fusion import FusionKind
@@ -64,7 +65,7 @@ def place_metadata(place: RankedDocument, first_score: Any) -> dict[str, Any]:
     if place.fused is not None:
         found |= {"fused_score": place.fused, "retrieval_rank": place.index + 1}
         if isinstance(first_score, Real):
-            found["retrieval_score"] = float(first_score)
+            found["retrieval_score"] = as_float(first_score)  # type: ignore[arg-type]  # what float() takes
     return found
 
 
@@ -185,11 +186,14 @@ class RerankOptions(BaseModel):
 
     def _check_first_scores(self, scores: Sequence[Any], where: str) -> None:
         """Refuse what has no score where a weighted fusion needs one."""
-        if self.fusion == "weighted" and None in scores:
-            raise InputError(
-                f'fusion="weighted" mixes scores, but number {list(scores).index(None)} has none {where}; '
-                'fusion="rrf" needs the order alone'
-            )
+        if self.fusion != "weighted":
+            return
+        for position, score in enumerate(scores):  # not by ==, which is an array's own
+            if score is None:
+                raise InputError(
+                    f'fusion="weighted" mixes scores, but number {position} has none {where}; '
+                    'fusion="rrf" needs the order alone'
+                )
 
     def _warm(
         self, documents: Iterable[T], text_of: Callable[[T, int], str], *, progress: Progress

@@ -30,6 +30,7 @@ __all__ = [
     "is_blank",
 ]
 
+SEEN_AT_ONCE = 256
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs"})
 """Unicode categories without anything to read: control and format characters, what is unassigned, lone surrogates."""
 
@@ -59,7 +60,10 @@ def is_blank(text: str) -> bool:
     """Tell whether a text has nothing to read: only spaces, control characters and invisible marks such as U+200B."""
     if text[:1].isalnum():  # as most texts do, by the million
         return False
-    return all(character.isspace() or category(character) in INVISIBLE for character in text)
+    for part in (text[:SEEN_AT_ONCE], set(text)):  # of a long text each sign once
+        if not all(character.isspace() or category(character) in INVISIBLE for character in part):
+            return False
+    return True
 
 
 def check_query(query: str, name: str) -> None:

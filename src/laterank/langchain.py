@@ -1,6 +1,6 @@
 """``ColbertRerank`` for LangChain: a document compressor that reranks with a late-interaction model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from laterank.errors import InputTypeError
@@ -92,7 +92,8 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         for position, document in enumerate(documents):
             if not isinstance(document, Document):
                 raise InputTypeError(
-                    f"documents[{position}] is a {type(document).__name__}, expected a Document; rerank() takes texts"
+                    f"documents[{position}] is a {_class_name(document)}, expected a Document of langchain_core; rerank() "
+                    "takes texts"
                 )
         compressed = []
         for place in self._places(documents, query, top_n=self.top_n):
@@ -134,10 +135,16 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         return _metadata(document).get(self.retrieval_score_key)
 
 
-def _metadata(document: str | Document | dict[str, Any]) -> dict[str, Any]:
+def _class_name(given: object) -> str:
+    """Name a class with its package: other frameworks have a ``Document``, too."""
+    return f"{type(given).__module__}.{type(given).__qualname__}".removeprefix("builtins.")
+
+
+def _metadata(document: str | Document | dict[str, Any]) -> Mapping[str, Any]:
     if isinstance(document, Document):
         return document.metadata
-    return document.get("metadata") or {} if isinstance(document, dict) else {}
+    found = document.get("metadata") if isinstance(document, dict) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _text(document: str | Document | dict[str, Any], position: int) -> str:

@@ -38,6 +38,14 @@ class WindowingEncoder(Protocol):
         """Return the characters of each document's windows; one window for a document that fits."""
 
 
+@runtime_checkable
+class SpokenEncoder(Protocol):
+    """An encoder that says in its log that documents were cut, once, whether it was a ranking or itself that found out."""
+
+    def say_that_documents_are_cut(self, cut: int, count: int) -> None:
+        """Log that so many of ``count`` documents were not read to their ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """What is scored of one query's documents.
@@ -124,16 +132,16 @@ class LongDocuments:
         Raises:
             InputError: If one is too long and the policy refuses those, naming its position.
         """
-        if self.kind == "truncate":
-            return Pieces(documents)
-        spans = self.windows(documents)
         if self.kind == "error":
-            for position, found in enumerate(spans):
-                if len(found) > 1:
+            for position, is_cut in enumerate(self._cut(documents)):
+                if is_cut:
                     raise InputError(
                         f"{name}[{first + position}] has {len(documents[position]):,} characters, more than {self._name} "
                         "reads; split it, or use long_documents='windows' or 'truncate'"
                     )
+        if self.kind != "windows":
+            return Pieces(documents)
+        spans = self.windows(documents)
         if all(len(found) == 1 for found in spans):
             return Pieces(documents)
         texts = [
@@ -144,7 +152,7 @@ class LongDocuments:
     def windows(self, documents: Sequence[str]) -> list[tuple[Span, ...]]:
         """Return the characters of what is read of each document: one span, unless it is to be cut into windows."""
         encoder = self._encoder
-        if self.kind == "truncate" or encoder is None:
+        if self.kind != "windows" or encoder is None:
             return [((0, len(text)),) for text in documents]
 
         def find(texts: Sequence[str]) -> Iterable[tuple[Span, ...]]:
@@ -160,9 +168,20 @@ class LongDocuments:
 
     def marked(self, ranking: Sequence[RankedDocument], documents: Sequence[str]) -> list[RankedDocument]:
         """Say of each document that was scored whether its end was cut off."""
-        encoder = self._encoder
-        if self.kind != "truncate" or encoder is None:
+        if self.kind != "truncate":
             return list(ranking)
+        read = [place.index for place in ranking if place.scored]
+        cut = self._cut([documents[index] for index in read])
+        long = {index for index, is_cut in zip(read, cut, strict=True) if is_cut}
+        if long and isinstance(self._encoder, SpokenEncoder):
+            self._encoder.say_that_documents_are_cut(len(long), len(read))
+        return [replace(place, truncated=True) if place.index in long else place for place in ranking]
+
+    def _cut(self, documents: Sequence[str]) -> list[bool]:
+        """Tell which documents the model reads no more than the start of; none, where the encoder cannot tell."""
+        encoder = self._encoder
+        if encoder is None:
+            return [False] * len(documents)
 
         def find(texts: Sequence[str]) -> Iterable[bool]:
             """Ask the encoder, and check what it says."""
@@ -170,10 +189,7 @@ class LongDocuments:
             given = encoder.truncates(texts)
             return map(bool, checked_answers(given, source, count=len(texts), each="True or False"))
 
-        read = [place.index for place in ranking if place.scored]
-        cut = self._long.of([documents[index] for index in read], find)
-        long = {index for index, is_cut in zip(read, cut, strict=True) if is_cut}
-        return [replace(place, truncated=True) if place.index in long else place for place in ranking]
+        return self._long.of(documents, find)
 
     def __reduce__(self) -> Any:
         return LongDocuments, (self.kind, self._encoder, self.overlap)  # what was remembered stays behind

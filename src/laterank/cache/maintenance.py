@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from laterank.cache.codec import decode_many, describe_rows
 from laterank.cache.sqlite import SqliteCache
-from laterank.cache.sqlite_file import SqliteFile
+from laterank.cache.sqlite_file import SqliteFile, out_of_use
 from laterank.cache.sqlite_table import give_back_space, totals, transaction
 from laterank.checks import expanded
 from laterank.errors import CacheError
@@ -170,9 +171,13 @@ def copy_cache(cache: SqliteCache, target: Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(f"{target.parent} cannot be made: {error.strerror}; name another file") from error
-    with _lent(cache) as connection:
-        connection.execute("VACUUM INTO ?", (str(target),))
-    return target.stat().st_size
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.unfinished")
+    try:
+        with _lent(cache) as connection:
+            connection.execute("VACUUM INTO ?", (str(unfinished),))
+        return unfinished.rename(target).stat().st_size
+    finally:  # a full disk, or Ctrl-C, leaves no part of a cache under its name
+        unfinished.unlink(missing_ok=True)
 
 
 def _entries(connection: sqlite3.Connection) -> Iterator[list[tuple[int, bytes, bytes]]]:
@@ -194,9 +199,7 @@ def _lent(cache: SqliteCache) -> Iterator[sqlite3.Connection]:
         with file.lend() as connection:
             yield connection
     except sqlite3.OperationalError as error:
-        raise CacheError(
-            f"{cache.path} cannot be used: {error}; it needs a local disk with room, and a file that can be written"
-        ) from error
+        raise out_of_use(cache.path, error) from error
     finally:
         file.close()
 

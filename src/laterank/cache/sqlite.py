@@ -26,7 +26,7 @@ from laterank.cache.codec import (
 from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats
 from laterank.cache.recency import Recency, finish, write_uses
-from laterank.cache.sqlite_file import SqliteFile
+from laterank.cache.sqlite_file import SqliteFile, out_of_use
 from laterank.checks import checked_bytes, expanded
 from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.forking import renew_after_fork
@@ -85,7 +85,8 @@ class SqliteCache:
 
         Raises:
             InputError: If an option has a value that cannot work.
-            CacheError: If the file is no cache, damaged, of a newer format, or cannot be made or read.
+            CacheError: If the file is no cache, damaged, of a newer format, or cannot be made or read; or if the path is relative
+                to a folder that is gone.
         """
         if not isinstance(path, (str, PathLike)) or isinstance(os.fspath(path), bytes):
             raise InputTypeError(f"path is {type(path).__name__}, expected a string or a path")
@@ -93,8 +94,14 @@ class SqliteCache:
             raise InputError(
                 f"path is {os.fspath(path)!r}, expected the name of a file, such as 'rows.sqlite'"
             )
+        try:
+            absolute = Path(os.path.abspath(expanded(path)))  # noqa: PTH100  # resolve() would follow links
+        except OSError as error:
+            raise CacheError(
+                f"{path} is relative to the working folder, which is gone: {error}; pass an absolute path"
+            ) from error
         self._setup(
-            path=Path(os.path.abspath(expanded(path))),  # noqa: PTH100  # resolve() would follow links
+            path=absolute,
             max_bytes=checked_bytes(max_bytes, "max_bytes"),
             storage=check_storage(storage),
             memory_bytes=checked_bytes(memory_bytes, "memory_bytes", least=0),
@@ -290,9 +297,7 @@ class SqliteCache:
             with self._file.lend() as connection:
                 yield connection
         except sqlite3.OperationalError as error:
-            raise CacheError(
-                f"{self.path} cannot be used as a cache: {error}; it needs a file that can be written on a local disk"
-            ) from error
+            raise out_of_use(self.path, error) from error
 
     @contextmanager
     def _going_on(self, fails: str, otherwise: str) -> Iterator[None]:

@@ -19,7 +19,7 @@ from laterank.cache.sqlite_table import APPLICATION_ID, FILE_FORMAT, SCHEMA, tra
 from laterank.errors import CacheError
 from laterank.forking import renew_after_fork
 
-__all__ = ["SqliteFile", "is_damage"]
+__all__ = ["SqliteFile", "is_damage", "out_of_use"]
 
 PAGE_BYTES = 16 * 1024
 """A document takes 5 to 30 KB: with SQLite's 4 KB pages it would be written at 0.6 times this speed."""
@@ -42,6 +42,17 @@ SETTINGS = (
 def is_damage(error: sqlite3.Error) -> bool:
     """Tell a damaged file from a locked, full, read-only or unreachable one, which sqlite3 calls operational errors."""
     return type(error) in (sqlite3.DatabaseError, sqlite3.IntegrityError)
+
+
+def out_of_use(path: Path, error: sqlite3.OperationalError) -> CacheError:
+    """Return what to say where there is no way to go on without the file."""
+    cure = "it needs a file that can be written on a local disk"
+    if "full" in str(error):  # even forgetting writes, to the log
+        cure = (
+            f"make room on its disk, or delete it, with {path.name}-wal and {path.name}-shm beside it: it only holds what can be "
+            "encoded again"
+        )
+    return CacheError(f"{path} cannot be used as a cache: {error}; {cure}")
 
 
 @dataclass(slots=True)

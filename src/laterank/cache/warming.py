@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from operator import length_hint
 from typing import TypeAlias
 
@@ -21,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 DOCUMENTS_AT_ONCE = 256
 """Documents, or windows, that are encoded and kept before the next: what an interrupted run loses, at most."""
+CHARACTERS_AT_ONCE = 1 << 21
+"""Characters of these documents, but for one that alone has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,9 @@ def warm(
         raise InputTypeError(f"documents is {type(texts).__name__}, expected an iterable of strings")
     if not isinstance(progress, bool) and not callable(progress):
         raise InputTypeError(f"progress is {progress!r}, expected True, False or a function of Warmed")
-    done, first, last, remaining = Warmed(), list[bytes](), list[bytes](), iter(texts)
+    done, first, last = Warmed(), list[bytes](), list[bytes]()
     with _telling(progress, total or length_hint(texts) or None) as tell:
-        while piece := list(islice(remaining, DOCUMENTS_AT_ONCE)):
+        for piece in _pieces(texts):
             check_texts(piece, "documents", first=done.documents)
             texts_read = read(piece, done.documents)
             keys = rows.keys(dict.fromkeys(text for text in texts_read if not is_blank(text)))
@@ -92,6 +93,20 @@ def warm(
             len(gone),
         )
     return done
+
+
+def _pieces(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield texts, or what was given for some, in order, as many together as are held at one time."""
+    piece: list[str] = []
+    characters = 0
+    for text in texts:
+        piece.append(text)
+        characters += len(text) if isinstance(text, str) else 0
+        if len(piece) == DOCUMENTS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
+            yield piece
+            piece, characters = [], 0
+    if piece:
+        yield piece
 
 
 @contextmanager

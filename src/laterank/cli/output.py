@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
-from unicodedata import category
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,10 @@ __all__ = ["byte_size", "one_line", "print_json", "print_rows", "progress", "wri
 
 NARROW = 110
 """Columns of a terminal below which a model's name does not fit beside what is said of it."""
+MOST_IN_A_CELL = 4000
+"""Characters of a text that a table at a terminal shows."""
+BETWEEN_WORDS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+"""Blanks, and what Unicode calls control characters."""
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -43,7 +47,7 @@ def print_rows(
     numbers: Sequence[int] = (),
     names: Sequence[int] = (),
 ) -> None:
-    """Write rows as a table at a terminal, else as lines whose cells are separated by tabs, without a header.
+    """Write rows as a table at a terminal, else as lines whose cells are separated by tabs, whole and without a header.
 
     Args:
         header: The columns' names.
@@ -69,7 +73,7 @@ def print_rows(
         table.add_column(name, justify=justify, overflow="fold", no_wrap=whole)  # type: ignore[arg-type]
     for row in rows:
         cells = (
-            cell.replace("/", "/\n", 1) if narrow and position in names else cell
+            cell.replace("/", "/\n", 1) if narrow and position in names else _shortened(cell)
             for position, cell in enumerate(row)
         )
         table.add_row(*(Text(cell) for cell in cells))  # Text: brackets in a document are no markup
@@ -93,7 +97,13 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 
 def one_line(text: str) -> str:
     """Return a text on one line, without control characters, which could command the terminal."""
-    return " ".join("".join(" " if category(sign) == "Cc" else sign for sign in text).split())
+    return BETWEEN_WORDS.sub(" ", text).strip(" ")
+
+
+def _shortened(cell: str) -> str:
+    """Cut what would fill screens: folding a text takes time by the square of its length."""
+    left_out = len(cell) - MOST_IN_A_CELL
+    return cell if left_out <= 0 else f"{cell[:MOST_IN_A_CELL]}… ({left_out:,} more characters)"
 
 
 def _finite(value: Any) -> Any:

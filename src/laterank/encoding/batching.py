@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["CPU_BATCHING", "GPU_BATCHING", "Batching"]
+__all__ = ["CPU_BATCHING", "GPU_BATCHING", "Batching", "rounds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,15 @@ CPU_BATCHING = Batching(tokens=512)
 """Larger batches leave the processor's caches and are slower, and padding is pure loss."""
 GPU_BATCHING = Batching(tokens=16_384, padding=0.25)
 """A GPU wants few, large runs and pays little for padding."""
+
+
+def rounds(texts: Sequence[str], sizes: Iterable[int], *, most: int) -> Iterator[Sequence[str]]:
+    """Yield the texts in order, as many together as have a size of ``most``; one larger text alone."""
+    first, filled = 0, 0
+    for position, size in enumerate(sizes):
+        if position > first and filled + size > most:
+            yield texts[first:position]
+            first, filled = position, 0
+        filled += size
+    if first < len(texts):
+        yield texts[first:]

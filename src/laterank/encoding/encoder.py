@@ -16,7 +16,7 @@ from laterank.checks import check_texts, checked_count, checked_seconds
 from laterank.encoding.devices import checked_devices, on_device, providers_of_workers
 from laterank.encoding.embedder import Embedder
 from laterank.encoding.lazy import lazy
-from laterank.encoding.reader import TextKind, TextReader
+from laterank.encoding.reader import TEXTS_PER_ROUND, TextKind, TextReader
 from laterank.encoding.reading import Reading
 from laterank.encoding.session import Provider
 from laterank.encoding.token_pooling import ward_clusters
@@ -37,8 +37,6 @@ __all__ = ["ColbertEncoder"]
 
 Rows = NDArray[np.float32]
 
-TEXTS_PER_ROUND = 1024
-"""Texts that are tokenised, encoded and given back before the next are looked at."""
 CHARACTERS_PER_TOKEN = 5
 """In English, with the blank after a word; an estimate of work."""
 ROW_FORMAT = "1"
@@ -353,6 +351,7 @@ class ColbertEncoder(TextReader):
         pool_factor = self._pool_factor if kind == "documents" else 1
         for start in range(0, len(texts), TEXTS_PER_ROUND):
             tokens = tokenize(texts[start : start + TEXTS_PER_ROUND])
-            self._say_once_if_cut(tokens, kind)
+            if cut := [len(read) for read in tokens if read.truncated]:
+                self._say_once_if_cut(len(cut), len(tokens), kind, cut[0])
             result += self._embedder.rows(tokens, pool_factor=pool_factor)
         return result

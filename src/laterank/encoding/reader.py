@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from laterank.checks import check_texts, checked_count
@@ -15,11 +15,14 @@ from laterank.errors import InputError
 from laterank.model.config import ColbertConfig
 from laterank.model.files import ModelFiles
 
-__all__ = ["TextReader"]
+__all__ = ["TEXTS_PER_ROUND", "TextKind", "TextReader"]
 
 logger = logging.getLogger(__name__)
 
 TextKind = Literal["queries", "documents"]
+
+TEXTS_PER_ROUND = 1024
+"""Texts that are tokenised, and encoded, before the next are looked at."""
 
 CURES: dict[TextKind, str] = {
     "queries": "; ask shorter questions",
@@ -52,13 +55,15 @@ class TextReader:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens the model reads of each document, special tokens and marker included."""
-        return [len(tokens) for tokens in self._tokenizer.documents(check_texts(texts, "documents"))]
+        return [len(tokens) for tokens in self._documents(texts)]
 
     def truncates(self, texts: Sequence[str]) -> list[bool]:
         """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
-        tokens = self._tokenizer.documents(check_texts(texts, "documents"))
-        self._say_once_if_cut(tokens, "documents")
-        return [read.truncated for read in tokens]
+        return [read.truncated for read in self._documents(texts)]
+
+    def say_that_documents_are_cut(self, cut: int, count: int) -> None:
+        """Log, once, that so many of ``count`` documents were not read to their ends."""
+        self._say_once_if_cut(cut, count, "documents", self.config.document_length)
 
     def document_windows(
         self, texts: Sequence[str], *, overlap: float = 0.25, length: int = WINDOW_TOKENS
@@ -68,8 +73,9 @@ class TextReader:
         Args:
             texts: One text each.
             overlap: The share of a window that the next one repeats, about; in [0, 1).
-            length: The most tokens of a window, special ones included, but for one or two more where a cut within a word
-                makes other tokens of it; ``config.document_length``, which none exceeds, where that is less.
+            length: The most tokens of a window, special ones included and the prompt left out, but for one or two more where
+                a cut within a word makes other tokens of it; what the prompt leaves of ``config.document_length``, which none
+                exceeds, where that is less.
 
         Returns:
             Characters of each window, first and one after last, which together leave nothing out; one window for a document
@@ -84,12 +90,11 @@ class TextReader:
                 f"overlap is {overlap!r}, expected a share of a window of at least 0 and below 1"
             )
         length = checked_count(length, "length")
-        read = self._tokenizer.documents(check_texts(texts, "documents"))
         return [
             self._tokenizer.windows(text, overlap=overlap, length=length)
             if tokens.truncated
             else [(0, len(text))]
-            for text, tokens in zip(texts, read, strict=True)
+            for text, tokens in zip(texts, self._documents(texts), strict=True)
         ]
 
     def count_query_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -107,16 +112,22 @@ class TextReader:
         check_texts([text], "documents")
         return self._tokenizer.read_document(text)
 
-    def _say_once_if_cut(self, tokens: Sequence[Tokens], kind: TextKind) -> None:
-        if kind not in self._said_cut and (cut := [len(text) for text in tokens if text.truncated]):
+    def _documents(self, texts: Sequence[str]) -> Iterator[Tokens]:
+        """Tokenise documents, some at a time, so that many take the memory of a few."""
+        texts = list(check_texts(texts, "documents"))
+        for start in range(0, len(texts), TEXTS_PER_ROUND):
+            yield from self._tokenizer.documents(texts[start : start + TEXTS_PER_ROUND])
+
+    def _say_once_if_cut(self, cut: int, count: int, kind: TextKind, length: int) -> None:
+        if kind not in self._said_cut and cut:
             self._said_cut.add(kind)
             logger.warning(
                 "%s cuts %s at %d tokens: the end of %d of %d is not read. This is said once%s",
                 self.name,
                 kind,
-                cut[0],
-                len(cut),
-                len(tokens),
+                length,
+                cut,
+                count,
                 CURES[kind],
             )
 

@@ -104,7 +104,15 @@ class Origins:
     The tokenizer's own normalisation needs no such map, as its offsets are those of what it was given.
     """
 
-    def __init__(self, text: str, *, prompt: str = "", strip: bool = False, lower: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        prompt: str = "",
+        strip: bool = False,
+        lower: bool = False,
+        most: int | None = None,
+    ) -> None:
         """Prepare a text for the tokenizer.
 
         Args:
@@ -112,6 +120,7 @@ class Origins:
             prompt: What the model wants before it.
             strip: Whether blanks around both are cut off.
             lower: Whether it is lower-cased.
+            most: The most characters to prepare, the first ones, cut where a word ends; None for all.
         """
         self.seen = prompt + text
         self._shift = -len(prompt)
@@ -119,6 +128,8 @@ class Origins:
         if strip:
             self._shift += len(self.seen) - len(self.seen.lstrip())
             self.seen = self.seen.strip()
+        whole, self.seen = self.seen, _head(self.seen, most)
+        self.is_cut = len(self.seen) < len(whole)
         if lower:
             lowered = self.seen.lower()
             if len(lowered) != len(self.seen):
@@ -156,6 +167,14 @@ class Origins:
                 merged.append((start, end))
                 after_high = "\ud800" <= character <= "\udbff"
         self._spans = merged
+
+
+def _head(text: str, most: int | None) -> str:
+    """Cut a huge text where a word ends, so that a megabyte costs no more than what the model can read."""
+    if most is None or len(text) <= most:
+        return text
+    end = max(text.rfind(" ", 0, most), text.rfind("\n", 0, most))
+    return text[:end] if end > most // 2 else text[:most]
 
 
 def mended(text: str) -> str:

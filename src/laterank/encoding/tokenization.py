@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from laterank.encoding.batching import rounds
 from laterank.encoding.reading import Origins, Reading, Token, own_tokens
-from laterank.encoding.vocabulary import Vocabulary
-from laterank.encoding.windows import WINDOW_TOKENS, Span, windows
+from laterank.encoding.vocabulary import Encoding, Vocabulary
+from laterank.encoding.windows import WINDOW_TOKENS, Span, stretches, windows
+from laterank.errors import ModelFormatError
 from laterank.model.config import ColbertConfig
 
 __all__ = ["ColbertTokenizer", "Tokens"]
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+
+CHARACTERS_PER_TOKEN = 12
+"""A first guess, far above what text has, of how much of a huge text the tokenizer must see."""
+CHARACTERS_AT_ONCE = 1 << 20
+"""Characters that are tokenised together, for each of which the tokenizer takes some 100 bytes. Of a text that still has not
+enough tokens for the model, such as an endless word or invisible marks, no more is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,25 @@ class Tokens:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What stands around a text.
+
+    Attributes:
+        side: Which texts these are.
+        head: The start token and the marker.
+        prompt: What the model wants before a text.
+        prompt_tokens: How many tokens that is.
+        room: How many tokens of prompt and text are read; None for all.
+    """
+
+    side: Literal["query", "document"]
+    head: Ids
+    prompt: str
+    prompt_tokens: int
+    room: int | None
+
+
 class ColbertTokenizer:
     """A model's tokenizer with the markers, the expansion and the skiplist of its config.
 
@@ -54,14 +82,14 @@ class ColbertTokenizer:
         """Load ``tokenizer.json`` and look up every token that the config names.
 
         Raises:
-            ModelFormatError: If the file is broken or lacks a marker or the mask token.
+            ModelFormatError: If the file is broken or lacks a marker or the mask token, or a prompt leaves no room for a text.
         """
         self._config = config
         self._vocabulary = vocabulary = Vocabulary(path, config)
         before, after = vocabulary.special_ids()
-        self._query_head = _with_marker(before, vocabulary.marker_id("query"))
-        self._document_head = _with_marker(before, vocabulary.marker_id("document"))
         self._tail = after
+        self._query = self._frame("query", _with_marker(before, vocabulary.marker_id("query")))
+        self._document = self._frame("document", _with_marker(before, vocabulary.marker_id("document")))
         self._start = before
         self._expansion_id = vocabulary.expansion_id()
         self._skiplist = np.array(sorted(vocabulary.skiplist()), dtype=np.int64)
@@ -72,58 +100,67 @@ class ColbertTokenizer:
         ``[CLS] [Q] tokens [SEP] [MASK] ... [MASK]`` (ColBERT, arXiv 2004.12832, section 3.2): the mask tokens that
         fill a query up to ``query_length`` are scored like its own words.
         """
-        prompt, longest = self._config.query_prompt, self._longest_query()
-        pieces = self._truncated(texts, prompt=prompt, head=self._query_head, longest=longest)
-        return [self._expanded(ids, cut=cut) for ids, cut in pieces]
+        return [self._expanded(ids, cut=cut) for ids, cut in self._truncated(texts, self._query)]
 
     def documents(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise documents: ``[CLS] [D] tokens [SEP]``, at most ``document_length``, punctuation unscored."""
-        prompt, longest = self._config.document_prompt, self._config.document_length
-        pieces = self._truncated(texts, prompt=prompt, head=self._document_head, longest=longest)
         return [
             Tokens(ids, np.ones(len(ids), dtype=bool), self._document_mask(ids), truncated=cut)
-            for ids, cut in pieces
+            for ids, cut in self._truncated(texts, self._document)
         ]
 
     def read_query(self, text: str) -> Reading:
         """Tokenise a query and find each scored token in the caller's string."""
         [tokens] = self.queries([text])
-        return self._reading(text, tokens, "query", self._query_head)
+        return self._reading(text, tokens, self._query)
 
     def read_document(self, text: str) -> Reading:
         """Tokenise a document and find each scored token in the caller's string."""
         [tokens] = self.documents([text])
-        return self._reading(text, tokens, "document", self._document_head)
+        return self._reading(text, tokens, self._document)
 
     def windows(self, text: str, *, overlap: float, length: int = WINDOW_TOKENS) -> list[Span]:
-        """Cut a document into windows of about ``length`` tokens, special ones included, that ``document_length`` lets pass."""
-        room = min(length, self._config.document_length) - len(self._document_head) - len(self._tail)
-        return self._windows(text, max(1, room), overlap)
+        """Cut a document into windows of about ``length`` tokens that ``document_length`` lets pass.
+
+        Special tokens are among them. The prompt is not: a long one would leave a window without a text.
+        """
+        frame = self._document
+        longest = min(length, self._config.document_length - frame.prompt_tokens)
+        return self._windows(text, max(1, longest - len(frame.head) - len(self._tail)), overlap)
 
     # --- text to windows ----------------------------------------------------------------------------------------------
 
     def _windows(self, text: str, room: int, overlap: float) -> list[Span]:
-        """Cut a document into windows of so many tokens, each with the prompt before it.
+        """Cut a document into windows of so many tokens of its own.
 
         Read alone, a window that begins or ends within a word has other tokens there, and may have more than fit: it is cut
         again, into smaller ones.
         """
-        origins = self._origins(text, self._config.document_prompt)
-        [encoding] = self._vocabulary.encode_with_offsets([origins.seen], None)
-        spans = [origins.span(start, end) for start, end in encoding.offsets]
-        starts = list(accumulate((max(0, start) for start, end in spans if end > 0), max))
-        own_room = max(1, room - (len(spans) - len(starts)))
-        cut = windows(text, starts, room=own_room, overlap=overlap)
-        if len(cut) == 1:
-            return cut
+        starts = self._token_starts(text)
+        cut = windows(text, starts, room=room, overlap=overlap)
+        smaller = min(room, len(starts)) * 3 // 4
         found: list[Span] = []
-        read = self.documents([text[start:end] for start, end in cut])
-        for (start, end), tokens in zip(cut, read, strict=True):
+        read = self._truncated([text[start:end] for start, end in cut], self._document)
+        for (start, end), (_, is_cut) in zip(cut, read, strict=True):
             again = [(0, end - start)]
-            if tokens.truncated and room > 1:
-                again = self._windows(text[start:end], room * 3 // 4, overlap)
+            if is_cut and smaller:
+                again = self._windows(text[start:end], smaller, overlap)
             found += [(start + first, start + last) for first, last in again]
         return found
+
+    def _token_starts(self, text: str) -> array[int]:
+        """Return the first character of each token, in the memory of a stretch of the text and 8 bytes a token."""
+        starts, before = array("q"), 0
+        if self._config.strip_text:
+            before, text = len(text) - len(text.lstrip()), text.strip()
+        for first, last in stretches(text, CHARACTERS_AT_ONCE):
+            origins = Origins(text[first:last], lower=self._config.do_lower_case)
+            [encoding] = self._vocabulary.encode_with_offsets([origins.seen])
+            furthest = before + first
+            for offsets in encoding.offsets:
+                furthest = max(furthest, before + first + origins.span(*offsets)[0])
+                starts.append(furthest)
+        return starts
 
     # --- text to ids --------------------------------------------------------------------------------------------------
 
@@ -136,32 +173,59 @@ class ColbertTokenizer:
         )
         return None if longest is None else max(longest, config.query_length)
 
-    def _truncated(
-        self, texts: Sequence[str], *, prompt: str, head: Ids, longest: int | None
-    ) -> list[tuple[Ids, bool]]:
-        """Tokenise, cutting the text's own tokens so that marker and separator stay."""
+    def _frame(self, side: Literal["query", "document"], head: Ids) -> _Frame:
+        longest = self._config.document_length if side == "document" else self._longest_query()
+        prompt: str = getattr(self._config, f"{side}_prompt")
+        [encoding] = self._vocabulary.encode([self._origins("", prompt, None).seen])
         room = None if longest is None else longest - len(head) - len(self._tail)
-        seen = [self._origins(text, prompt).seen for text in texts]
-        result = []
-        for encoding in self._vocabulary.encode(seen, room):
-            pieces = encoding.ids
-            kept = np.array(pieces[:room], dtype=np.int64)
-            result.append((np.concatenate([head, kept, self._tail]), len(kept) < len(pieces)))
-        return result
+        if room is not None and len(encoding) >= room:
+            raise ModelFormatError(
+                f'"{side}_prompt" has {len(encoding)} tokens, and "{side}_length" leaves {room} for it and the text, '
+                f'which would not be read; pass config={{"{side}_length": ...}} with more, or a shorter prompt'
+            )
+        return _Frame(side, head, prompt, len(encoding), room)
 
-    def _origins(self, text: str, prompt: str) -> Origins:
+    def _truncated(self, texts: Sequence[str], frame: _Frame) -> Iterator[tuple[Ids, bool]]:
+        """Tokenise, cutting the text's own tokens so that marker and separator stay."""
+        most = _most_characters(frame.room)
+        sizes = (len(text) if most is None else min(len(text), most) for text in texts)
+        for some in rounds(texts, sizes, most=CHARACTERS_AT_ONCE):
+            for origins, encoding in self._encodings(some, frame, self._vocabulary.encode):
+                pieces = encoding.ids
+                kept = np.array(pieces[: frame.room], dtype=np.int64)
+                cut = origins.is_cut or len(kept) < len(pieces)
+                yield np.concatenate([frame.head, kept, self._tail]), cut
+
+    def _encodings(
+        self, texts: Sequence[str], frame: _Frame, encode: Callable[[list[str]], list[Encoding]]
+    ) -> list[tuple[Origins, Encoding]]:
+        """Return what the tokenizer sees of each text, and its tokens: of a huge one, more than are read but not all."""
+        most, room = _most_characters(frame.room), frame.room
+        origins = [self._origins(text, frame.prompt, most) for text in texts]
+        encodings = encode([seen.seen for seen in origins])
+        for index, text in enumerate(texts):
+            # more of a huge text whose tokens are few and long, until they are enough or it ends
+            reach = most
+            while room is not None and reach is not None and reach < CHARACTERS_AT_ONCE:
+                if not origins[index].is_cut or len(encodings[index]) >= 2 * room:
+                    break
+                reach = min(8 * reach, CHARACTERS_AT_ONCE)
+                origins[index] = self._origins(text, frame.prompt, reach)
+                [encodings[index]] = encode([origins[index].seen])
+        return list(zip(origins, encodings, strict=True))
+
+    def _origins(self, text: str, prompt: str, most: int | None) -> Origins:
         strip, lower = self._config.strip_text, self._config.do_lower_case
-        return Origins(text, prompt=prompt, strip=strip, lower=lower)
+        return Origins(text, prompt=prompt, strip=strip, lower=lower, most=most)
 
-    def _reading(self, text: str, tokens: Tokens, side: str, head: Ids) -> Reading:
+    def _reading(self, text: str, tokens: Tokens, frame: _Frame) -> Reading:
         """Find each scored token in the caller's string; the same encoding as before, this time with its offsets."""
+        head = frame.head
         own = len(tokens) - tokens.expanded - len(head) - len(self._tail)
-        origins = self._origins(text, getattr(self._config, f"{side}_prompt"))
-        room = own if tokens.truncated else None
-        [encoding] = self._vocabulary.encode_with_offsets([origins.seen], room)
+        [(origins, encoding)] = self._encodings([text], frame, self._vocabulary.encode_with_offsets)
         names = [self._vocabulary.name(token) for token in tokens.ids]
         start, end = len(self._start), len(head) + own
-        marker = getattr(self._config, f"{side}_prefix")
+        marker = getattr(self._config, f"{frame.side}_prefix")
         found = list(own_tokens(names[len(head) : end], encoding.offsets[:own], origins, text))
         everything = [
             *(Token(name, "start") for name in names[:start]),
@@ -202,3 +266,7 @@ class ColbertTokenizer:
 
 def _with_marker(before: Ids, marker: int | None) -> Ids:
     return before if marker is None else np.append(before, marker)
+
+
+def _most_characters(room: int | None) -> int | None:
+    return None if room is None else room * CHARACTERS_PER_TOKEN

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,18 @@ from laterank.model.config import ColbertConfig
 from laterank.model.json_files import read_json
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    import tokenizers
+    from tokenizers import Tokenizer
 
-__all__ = ["Vocabulary"]
+__all__ = ["Encoding", "Vocabulary"]
+
+Encoding: TypeAlias = "tokenizers.Encoding"
+"""A text's tokens as the library gives them: ``ids``, and ``offsets`` of characters."""
 
 Ids = NDArray[np.int64]
 
 BYTE_LEVEL_SPACE = "Ġ"
 """How byte-level vocabularies write a space at the start of a token."""
-
-CHARACTERS_PER_TOKEN = 12
-"""A first guess, far above what text has, of how much of a huge text the tokenizer must see."""
 
 
 class Vocabulary:
@@ -42,26 +43,13 @@ class Vocabulary:
 
     # --- the tokens of a text -----------------------------------------------------------------------------------------
 
-    def encode(self, texts: Sequence[str], room: int | None) -> list[Encoding]:
-        """Return each text's tokens without special ones; of a huge text, more than ``room`` of them but not all."""
-        return self._encodings(texts, room, self.tokenizer.encode_batch_fast)
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Return each text's tokens without special ones."""
+        return self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
 
-    def encode_with_offsets(self, texts: Sequence[str], room: int | None) -> list[Encoding]:
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[Encoding]:
         """Return the same tokens with the characters that each stands for, which takes longer."""
-        return self._encodings(texts, room, self.tokenizer.encode_batch)
-
-    def _encodings(
-        self, texts: Sequence[str], room: int | None, encode: Callable[..., list[Encoding]]
-    ) -> list[Encoding]:
-        most = None if room is None else room * CHARACTERS_PER_TOKEN
-        heads = [_head(text, most) for text in texts]
-        encodings = encode(heads, add_special_tokens=False)
-        for index, (text, head) in enumerate(zip(texts, heads, strict=True)):
-            # more of a huge text whose tokens are few and long, until they are enough or it ends
-            while room is not None and len(head) < len(text) and len(encodings[index]) < 2 * room:
-                head = _head(text, 8 * len(head))
-                [encodings[index]] = encode([head], add_special_tokens=False)
-        return encodings
+        return self.tokenizer.encode_batch(texts, add_special_tokens=False)
 
     # --- looking tokens up --------------------------------------------------------------------------------------------
 
@@ -178,11 +166,3 @@ def _mask_token(folder: Path) -> str | None:
             if token:
                 return str(token.get("content")) if isinstance(token, dict) else str(token)
     return None
-
-
-def _head(text: str, most: int | None) -> str:
-    """Cut a huge text where a word ends, so that a megabyte costs no more than what the model can read."""
-    if most is None or len(text) <= most:
-        return text
-    end = max(text.rfind(" ", 0, most), text.rfind("\n", 0, most))
-    return text[:end] if end > most // 2 else text[:most]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 
-__all__ = ["WINDOW_TOKENS", "Span", "windows"]
+__all__ = ["WINDOW_TOKENS", "Span", "stretches", "windows"]
 
 Span = tuple[int, int]
 """Characters of a text: the first, and one after the last."""
@@ -53,3 +53,14 @@ def _word_start(text: str, starts: Sequence[int], token: int, reach: int) -> int
         if any(map(str.isspace, text[max(0, starts[near] - 1) : starts[near] + 1])):
             return near
     return token
+
+
+def stretches(text: str, most: int) -> Iterator[Span]:
+    """Cut a huge text into stretches of at most so many characters, before a space where there is one in their second half."""
+    first = 0
+    while len(text) - first > most:
+        space = text.rfind(" ", first + most // 2, first + most)
+        last = space if space > first else first + most
+        yield first, last
+        first = last
+    yield first, len(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from laterank.explanation.html import explanation_body
 from laterank.explanation.markup import escaped, name_of, page, pairing_rules, style_element
 from laterank.explanation.ranking_text import BRACKETS, movement
-from laterank.explanation.wording import met_name, one_line, shortened
+from laterank.explanation.wording import headline, met_name, one_line, shortened
 
 if TYPE_CHECKING:
     from laterank.explanation.ranking import Place, RankingExplanation, Reason
@@ -75,7 +75,7 @@ def _side_item(place: Place, number: int, rank: int, *, out: bool = False) -> st
 
 
 def _start(place: Place) -> str:
-    text = one_line(place.explanation.document) or "(blank)"
+    text = headline(place.explanation.document)
     return text if len(text) <= LINE else f"{text[:LINE]}…"
 
 
@@ -103,7 +103,7 @@ def _direction(place: Place) -> str:
 
 
 def _card(place: Place) -> str:
-    text = one_line(place.explanation.document) or "(blank)"
+    text = headline(place.explanation.document)
     why = "".join(_why(place, reason) for reason in place.reasons)
     before = "unchanged" if not place.moved else f"from {place.before}"
     return (

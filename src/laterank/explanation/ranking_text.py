@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from laterank.explanation.terminal import Style, fitted, padded, terminal_width, wrapped
 from laterank.explanation.text import name_of
-from laterank.explanation.wording import met_name, one_line
+from laterank.explanation.wording import headline, met_name, one_line
 
 if TYPE_CHECKING:
     from laterank.explanation.ranking import Place, RankingExplanation, Reason
@@ -47,7 +47,7 @@ def movement(place: Place) -> str:
 def _lines(place: Place, style: Style, columns: int) -> list[str]:
     explanation = place.explanation
     colour = style.warm if place.moved > 0 else style.cool
-    text = fitted(one_line(explanation.document) or "(blank)", columns - INDENT - 4)
+    text = fitted(headline(explanation.document), columns - INDENT - 4)
     moved = colour(padded(movement(place), 5, right=True))
     lines = [f"{place.after:>5}  {place.before:>6}  {moved}  {explanation.score:>5.2f}  {text}"]
     why = "; ".join(_why(place, reason) for reason in place.reasons)

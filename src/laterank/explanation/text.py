@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from laterank.encoding.reading import Token
 from laterank.explanation.terminal import Style, columns_of, fitted, padded, terminal_width, wrapped
-from laterank.explanation.wording import label, met_name, one_line, percent, reading_note, score_note
+from laterank.explanation.wording import (
+    headline,
+    label,
+    met_name,
+    one_line,
+    percent,
+    reading_note,
+    score_note,
+)
 
 if TYPE_CHECKING:
     from laterank.explanation.alignment import Match
@@ -27,9 +35,7 @@ def explanation_text(explanation: Explanation, *, color: bool | None, width: int
     """Write one document's score, row by row, aligned in columns."""
     style, columns = Style(color), terminal_width(width)
     lines = [
-        style.bold(
-            fitted(f"{explanation.score:.2f}  {one_line(explanation.document) or '(blank)'}", columns)
-        ),
+        style.bold(fitted(f"{explanation.score:.2f}  {headline(explanation.document)}", columns)),
         *(f"      {line}" for line in wrapped(one_line(explanation.query), columns - 6)),
         *(f"      {style.dim(line)}" for line in wrapped(_notes(explanation), columns - 6)),
     ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "direction",
     "displayable",
+    "headline",
     "label",
     "met_name",
     "one_line",
@@ -35,6 +36,7 @@ ROLE_NAMES = {
 DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Invisible characters that turn the direction of what follows, beyond the text that they are in."""
 LONGEST_LABEL = 24
+MOST_OF_A_LINE = 4000
 
 
 def displayable(text: str) -> str:
@@ -50,6 +52,11 @@ def met_name(match: Match, explanation: Explanation, name_of: Callable[[Token, s
 def one_line(text: str) -> str:
     """Return a text in one line, with single blanks."""
     return displayable(" ".join(text.split()))
+
+
+def headline(document: str) -> str:
+    """Return the start of a document in one line, more of it than any line shows."""
+    return one_line(document.lstrip()[:MOST_OF_A_LINE]) or "(blank)"
 
 
 def label(token: Token, text: str) -> tuple[str, str | None]:

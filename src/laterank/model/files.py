@@ -128,6 +128,11 @@ def find_model(
         raise InputTypeError(
             f"config is {type(config).__name__}, expected a ColbertConfig or a mapping of settings"
         )
+    if model == BUNDLED and not BUNDLED_FOLDER.is_dir():
+        raise ModelNotFoundError(
+            f"the bundled model is not at {BUNDLED_FOLDER}: laterank was imported from an archive, or is installed in part; "
+            "install it into a folder (pip install laterank), or pass a model's folder or hub id"
+        )
     name = model if isinstance(model, str) else str(Path(model).absolute())
     known = known_model(name)
 
