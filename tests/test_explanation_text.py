@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laterank import Reranker
-from laterank.explanation.terminal import columns_of, fitted, padded, wrapped
+from laterank.explanation.terminal import columns_of, fitted, padded, shortened, wrapped
 from laterank.explanation.wording import displayable, one_line
 
 ESCAPE = re.compile(r"\x1b\[\d+m")
@@ -49,6 +49,20 @@ class Terminal(io.StringIO):
 def test_a_text_is_as_wide_as_a_terminal_draws_it(text: str, columns: int) -> None:
     """Wide characters take two columns, marks none."""
     assert columns_of(text) == columns
+
+
+@given(text=st.text(st.characters(exclude_characters="…"), max_size=30), columns=st.integers(1, 20))
+def test_a_shortened_text_keeps_both_ends(text: str, columns: int) -> None:
+    """As much of each as half the columns hold beside the ellipsis, less one where a wide character would not fit."""
+    short = shortened(text, columns)
+    if columns_of(text) <= columns:
+        assert short == text
+        return
+    start, end = short.split("…")
+    assert text.startswith(start)
+    assert text.endswith(end)
+    half = (columns - 1) // 2
+    assert {columns_of(start), columns_of(end)} <= {half, half - 1}
 
 
 @given(text=st.text(max_size=30), columns=st.integers(1, 20))

@@ -13,8 +13,9 @@ __all__ = ["TABLE_STYLE", "Table", "difference_text", "estimate_text"]
 TABLE_STYLE = """
 .laterank .lr-wide { overflow-x: auto; }
 .laterank .lr-wide th, .laterank .lr-wide td { overflow-wrap: normal; vertical-align: top; border-top: 1px solid var(--line); }
+.laterank .lr-wide thead th { vertical-align: bottom; }
 .laterank .lr-wide td { white-space: nowrap; }
-.laterank .lr-wide tbody th { color: var(--ink); font-weight: 400; }
+.laterank .lr-wide tbody th { color: var(--ink); font-weight: 400; min-width: 9rem; overflow-wrap: anywhere; }
 """
 """Tables keep their numbers whole; on a narrow screen they scroll by themselves."""
 
