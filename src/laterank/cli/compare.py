@@ -15,7 +15,12 @@ from laterank.errors import InputError
 __all__ = ["compare"]
 
 TopK: TypeAlias = Annotated[
-    int, typer.Option("--top-k", metavar="N", help="Compare so many of the first as sets.")
+    int | None,
+    typer.Option(
+        "--top-k",
+        metavar="N",
+        help="Compare so many of the first as sets; if not given 10, or half of the candidates where that is less.",
+    ),
 ]
 Explained: TypeAlias = Annotated[
     int, typer.Option("--explain", metavar="N", help="Explain so many queries, the least alike first.")
@@ -36,7 +41,7 @@ def compare(
     *,
     collection: CollectionOptions,
     models: ModelsOptions,
-    top_k: TopK = 10,
+    top_k: TopK = None,
     explain: Explained = 3,
     out: Files = None,
     json: Json = False,
