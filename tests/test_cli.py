@@ -431,7 +431,6 @@ def test_options_for_the_first_stage_are_those_of_the_library(run: Run, records:
         (("--fusion", "rrf", "--budget", 2), "fusion mixes two rankings"),
         (("--patience", 2), "patience is 2 and --top-n is None; pass --top-n"),
         (("--fusion-weight", 2), "--fusion-weight is 2.0"),
-        (("--fusion", "weighted", "--score-field", "nix"), 'document 1 has no number under "nix"'),
         (("--workers", -1), "workers is -1"),
         (("--window-overlap", 1), "--window-overlap is 1.0"),
         (("--truncate-dim", 99), "truncate_dim is 99"),
@@ -446,6 +445,40 @@ def test_options_that_cannot_work_are_named_as_the_shell_has_them(
     assert (code, out) == (2, "")
     assert error.startswith("laterank: ")
     assert said in error
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "The sea is deep.",
+            'has no "bm25"; pass JSON lines that have one, such as {"text": "...", "bm25": 12.3}',
+        ),
+        (
+            '{"text": "a", "id": 7, "dense": 0.5}',
+            'has no "bm25", but "id", "dense"; name a field with --score-field',
+        ),
+        ('{"text": "a", "bm25": "12"}', 'has "12" under "bm25", expected a finite number'),
+        ('{"text": "a", "bm25": null}', 'has null under "bm25", expected a finite number'),
+        ('{"text": "a", "bm25": NaN}', 'has NaN under "bm25", expected a finite number'),
+        ('{"text": "a", "bm25": true}', 'has true under "bm25", expected a finite number'),
+        (f'{{"text": "a", "bm25": {[1] * 99}}}', '1, 1,… under "bm25"'),
+    ],
+)
+def test_a_weighted_fusion_says_which_score_is_missing(
+    run: Run, tmp_path: Path, line: str, said: str
+) -> None:
+    """And what to do, before the model is loaded."""
+    file = tmp_path / "found.txt"
+    scored = line if line[0] != "{" else '{"text": "b", "bm25": 2}'
+    file.write_text(f"{scored}\n{line}\n", encoding="utf-8")
+    code, out, error = run(
+        "rerank", "sea", file, "-m", "nowhere", "--fusion", "weighted", "--score-field", "bm25"
+    )
+    assert (code, out) == (2, "")
+    assert error.startswith("laterank: --fusion weighted mixes scores, and document ")
+    assert said in error
+    assert error.endswith("; or pass --fusion rrf, which needs the order of the lines alone\n")
 
 
 def test_what_is_cut_is_said_in_the_words_of_the_shell(run: Run, passages: Path) -> None:
@@ -474,9 +507,9 @@ def test_only_options_are_said_otherwise(message: str, said: str) -> None:
     assert in_shell_words(message) == said
 
 
-def test_every_option_that_messages_name_is_one_of_rerank(run: Run) -> None:
-    """So that nobody is sent to an option that is not there."""
-    _, out, _ = run("rerank", "--help")
+def test_every_option_that_messages_name_is_there(run: Run) -> None:
+    """So that nobody is sent to an option that no command has."""
+    out = "".join(run(command, "--help")[1] for command in ("rerank", "compare"))
     assert [option for option in OPTIONS.values() if option not in out] == []
 
 
