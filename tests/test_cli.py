@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pty
 import shlex
 import signal
 import sqlite3
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import GOLDEN
+from support_terminal import at_terminal
 
 from laterank import Reranker, SqliteCache, __version__
 from laterank.cli import main
@@ -67,26 +67,6 @@ def start(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
     """Start a command in a process of its own."""
     command = [sys.executable, "-m", "laterank", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload,no-any-return]
-
-
-def at_terminal(*arguments: object, **environment: str) -> tuple[int, str]:
-    """Run a command at a terminal of 100 columns, and return its exit code and what it wrote."""
-    ours, theirs = pty.openpty()
-    settings = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color", **environment}
-    command = [sys.executable, "-m", "laterank", *map(str, arguments)]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=settings)
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not piece:
-            break
-        written += piece
-    os.close(ours)
-    return process.wait(), written.decode()
 
 
 # --- the command as a whole ---------------------------------------------------------------------------------------

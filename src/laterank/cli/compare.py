@@ -6,10 +6,11 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from laterank.cli.collections import CollectionOptions, ModelsOptions, write_markdown
+from laterank.cli.collections import CollectionOptions, ModelsOptions
 from laterank.cli.groups import option_groups
 from laterank.cli.options import Json
 from laterank.cli.output import print_json, write
+from laterank.cli.tables import write_markdown
 from laterank.errors import InputError
 
 __all__ = ["compare"]

@@ -15,7 +15,8 @@ from laterank.checks import as_float
 from laterank.cli.groups import option_groups
 from laterank.cli.inputs import STANDARD_INPUT, Record, read_records
 from laterank.cli.options import CacheFile, Fields, FirstStageOptions, Json, ModelOptions, Score, ScoreChoice
-from laterank.cli.output import one_line, print_json, print_rows, write
+from laterank.cli.output import one_line, print_json, write
+from laterank.cli.tables import print_rows
 from laterank.errors import InputError
 from laterank.explanation.terminal import fitted
 from laterank.ranking import RankedDocument

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from laterank.evaluation.statistics import Estimate
 from laterank.explanation.markup import escaped
 
-__all__ = ["TABLE_STYLE", "Table", "difference_text", "estimate_text"]
+__all__ = ["TABLE_STYLE", "Table", "counted_queries", "difference_text", "estimate_text"]
 
 TABLE_STYLE = """
 .laterank .lr-wide { overflow-x: auto; }
@@ -39,6 +39,11 @@ class Table:
             for name, *cells in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def counted_queries(queries: int) -> str:
+    """Return ``1 query``, or ``1,000 queries``."""
+    return f"{queries:,} {'query' if queries == 1 else 'queries'}"
 
 
 def estimate_text(found: Estimate) -> str:

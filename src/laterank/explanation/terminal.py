@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from itertools import accumulate
 from unicodedata import category, combining, east_asian_width
 
-__all__ = ["Style", "columns_of", "fitted", "padded", "shortened", "terminal_width", "wrapped"]
+__all__ = [
+    "Style",
+    "asked_for_plain",
+    "columns_of",
+    "fitted",
+    "padded",
+    "shortened",
+    "terminal_width",
+    "wrapped",
+]
 
 JOINER, EMOJI_STYLE = "\u200d", "\ufe0f"
 SKIN_TONES = range(0x1F3FB, 0x1F400)
@@ -18,14 +27,18 @@ HANGUL_INNER = range(0x1160, 0x1200)
 DEFAULT_WIDTH, LEAST_WIDTH = 100, 40
 
 
+def asked_for_plain() -> bool:
+    """Tell whether the environment wants text without escapes: ``NO_COLOR`` (no-color.org), or a dumb terminal."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
 class Style:
     """ANSI escapes, or nothing where colours are off."""
 
     def __init__(self, color: bool | None) -> None:  # noqa: FBT001
-        """Decide for colours: None for only on a terminal without ``NO_COLOR`` (no-color.org)."""
+        """Decide for colours: None for only on a terminal, where the environment does not want plain text."""
         if color is None:
-            plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-            color = not plain and sys.stdout is not None and sys.stdout.isatty()
+            color = not asked_for_plain() and sys.stdout is not None and sys.stdout.isatty()
         self.color = color
 
     def bold(self, text: str) -> str:
