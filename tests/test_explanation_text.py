@@ -191,3 +191,17 @@ def test_a_ranking_shows_places_and_movement(reranker: Reranker) -> None:
     assert re.search(r"^ +1 +2 +▲1 +0\.\d\d  Mars is the red planet\.$", "\n".join(lines), re.MULTILINE)
     assert re.search(r"^ +2 +1 +▼1 +-?0\.\d\d  Venus is hot\.$", "\n".join(lines), re.MULTILINE)
     assert any(re.search(r"red → red \d\.\d\d \(\+\d\.\d\d\)", line) for line in lines)
+
+
+def test_narrow_terminals_lose_no_names(reranker: Reranker) -> None:
+    """Documents stand below their ranks, and names of tokens go over several lines, rather than being cut."""
+    document = "Mars is the red planet."
+    ranking = reranker.explain_ranking("red planet", ["Venus is hot.", document])
+    assert f"\n    {document}\n" in ranking.to_text(width=40, color=False)
+    wide, narrow = (
+        reranker.explain("red planet", document).to_text(width=width, color=False) for width in (200, 40)
+    )
+    names = {word for line in wide.splitlines()[4:] for word in line[:36].split() if not line.startswith(" ")}
+    assert "(marker)" in names
+    assert {name for name in names if name not in narrow} == set()
+    assert "…" not in narrow
