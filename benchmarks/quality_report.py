@@ -14,7 +14,7 @@ from laterank.evaluation.machine import PACKAGES, package_versions
 from laterank.evaluation.statistics import RESAMPLES, SEED, Estimate, Summary, summarise
 from laterank.evaluation.tables import Table, difference_text
 
-__all__ = ["BASELINES", "Facts", "Measured", "made_by", "write_report"]
+__all__ = ["BASELINES", "Facts", "Measured", "made_by", "query_values", "write_report"]
 
 Facts = dict[str, dict[str, int]]
 """Collection to its sizes."""
@@ -28,6 +28,8 @@ BASELINES = {
     "answerai-colbert-small-v1-int8": "answerai-colbert-small-v1 INT8",
     "bundled": "the embedded model itself (INT8, all its numbers)",
 }
+PER_QUERY = ("bm25", "bundled")
+"""Systems whose values of every query are kept."""
 LABELS = {
     "bm25": "BM25",
     "minilm-pooled": "all-MiniLM-L6-v2, pooled cosine (fp32)",
@@ -40,7 +42,7 @@ LABELS = {
 
 
 def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, *, depth: int) -> None:
-    """Write ``quality.json`` and ``quality.md``.
+    """Write ``quality.json``, ``quality.md``, and ``quality_queries.json`` with what a run of one's own can be compared to.
 
     Args:
         folder: Where to.
@@ -72,7 +74,21 @@ def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, 
         lines += _sample_tables({**few, "mean": few_mean}, sizes)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "quality.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / "quality_queries.json").write_text(query_values(found), encoding="utf-8")
     (folder / "quality.md").write_text("\n".join([*lines, *_footer(made)]), encoding="utf-8")
+
+
+def query_values(found: Measured) -> str:
+    """Return nDCG@10 of every query by collection, and by system for BM25 and the embedded model, as JSON."""
+    kept = {
+        name: {
+            system: {query: round(value, 4) for query, value in measures["nDCG@10"].items()}
+            for system, measures in systems.items()
+            if system in PER_QUERY
+        }
+        for name, systems in found.items()
+    }
+    return json.dumps(kept, indent=0) + "\n"
 
 
 def made_by(script: str) -> dict[str, str]:

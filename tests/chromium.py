@@ -30,6 +30,28 @@ ARGUMENTS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
 )
+ROWS = """
+const CORNER = 3;
+const [png, selector, around] = arguments;
+const median = values => values.sort((one, other) => one - other)[values.length >> 1];
+return (async () => {
+  const image = new Image();
+  image.src = 'data:image/png;base64,' + png;
+  await image.decode();
+  const context = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  [context.canvas.width, context.canvas.height] = [image.width, image.height];
+  context.drawImage(image, 0, 0);
+  const rows = box => {
+    const left = Math.round(box.left + scrollX) + CORNER, width = Math.round(box.right + scrollX) - CORNER - left;
+    const top = Math.round(box.top + scrollY) - around, bottom = Math.round(box.bottom + scrollY) + around;
+    const colours = y => context.getImageData(left, y, width, 1).data;
+    const middle = pixels => [0, 1, 2].map(channel => median([...pixels.filter((_, place) => place % 4 === channel)]));
+    return Array.from({length: bottom - top}, (_, place) => middle(colours(top + place)));
+  };
+  return [...document.querySelectorAll(selector)].flatMap(element =>
+    [...element.getClientRects()].filter(box => box.width >= 4 * CORNER).map(box => [element.className, rows(box)]));
+})();
+"""
 KEYS = {"tab": "\ue004", "enter": "\ue007"}
 
 
@@ -91,13 +113,26 @@ class Chromium:
 
     def picture(self, path: Path, *, selector: str | None = None) -> None:
         """Save the whole page, or one element of it, as PNG."""
+        path.write_bytes(base64.b64decode(self.shot(selector)))
+
+    def shot(self, selector: str | None = None) -> str:
+        """Return the whole page, or one element of it, as PNG in Base64."""
         box = self.run(
             "const b = (arguments[0] ? document.querySelector(arguments[0]) : document.documentElement)"
             ".getBoundingClientRect(); return {x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height};",
             selector,
         )
         shot = self.cdp("Page.captureScreenshot", captureBeyondViewport=True, clip={**box, "scale": 1})
-        path.write_bytes(base64.b64decode(shot["data"]))
+        return str(shot["data"])
+
+    def rows(self, selector: str, *, around: int) -> list[tuple[str, list[tuple[int, int, int]]]]:
+        """Return the rows of pixels of each such element as they are drawn: its classes, and each row's middle colour.
+
+        An element that goes over several lines counts once for each; round corners are left out, and what is hardly wider. Few
+        letters fill most of a row, so that its middle is its ground. ``around`` says how many rows above and below are given, too.
+        """
+        found = self.run(ROWS, self.shot(), selector, around)
+        return [(name, [(red, green, blue) for red, green, blue in rows]) for name, rows in found]
 
     def cdp(self, command: str, **parameters: object) -> Any:
         """Send a command of Chromium's own protocol."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chromium import Chromium, chromium, missing
 
 from laterank import ColbertEncoder, Reranker
 
@@ -37,6 +38,33 @@ def copy_of(tmp_path: Path) -> Callable[..., Path]:
         return Path(shutil.copytree(GOLDEN / name, tmp_path / name))
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def started_browser() -> Iterator[Chromium]:
+    """Start one browser for all tests."""
+    if missing():
+        pytest.skip(f"not installed: {missing()}")
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def browser(started_browser: Chromium) -> Chromium:
+    """Return the browser in the light, with every hue."""
+    started_browser.dark(on=False)
+    started_browser.grey(on=False)
+    return started_browser
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a file for each of ``support_pages.PAGES``."""
+    from support_pages import write_pages
+
+    folder = tmp_path_factory.mktemp("pages")
+    write_pages(folder)
+    return folder
 
 
 def edit_json(path: Path, *, remove: tuple[str, ...] = (), **changes: Any) -> None:

@@ -139,6 +139,8 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     assert results["results"]["two"]["bundled"]["nDCG@10"] == pytest.approx(0.55)
     assert results["mean"]["bundled-64"]["differences"]["bundled"]["MRR@10"] == pytest.approx([-0.02] * 3)
     assert results["sample"]["queries"] == {"one": 2, "two": 2}
+    queries = json.loads((tmp_path / "quality_queries.json").read_text(encoding="utf-8"))
+    assert queries["one"] == {"bm25": {"1": 0.5, "2": 0.4}, "bundled": {"1": 0.6, "2": 0.5}}
     tables = (tmp_path / "quality.md").read_text(encoding="utf-8")
     assert "| the embedded model, 64 numbers a token | 53.0 | 53.0 | 53.0 |" in tables
     assert "| the embedded model, 64 numbers a token, 2 tokens a row, int8 on disk | 52.0 | 52.0" in tables

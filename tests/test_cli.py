@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pty
 import shlex
 import signal
 import sqlite3
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import GOLDEN
+from support_terminal import at_terminal
 
 from laterank import Reranker, SqliteCache, __version__
 from laterank.cli import main
@@ -69,26 +69,6 @@ def start(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
     """Start a command in a process of its own."""
     command = [sys.executable, "-m", "laterank", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload,no-any-return]
-
-
-def at_terminal(*arguments: object, **environment: str) -> tuple[int, str]:
-    """Run a command at a terminal of 100 columns, and return its exit code and what it wrote."""
-    ours, theirs = pty.openpty()
-    settings = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color", **environment}
-    command = [sys.executable, "-m", "laterank", *map(str, arguments)]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=settings)
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not piece:
-            break
-        written += piece
-    os.close(ours)
-    return process.wait(), written.decode()
 
 
 # --- the command as a whole ---------------------------------------------------------------------------------------
@@ -450,7 +430,6 @@ def test_options_for_the_first_stage_are_those_of_the_library(run: Run, records:
         (("--fusion", "rrf", "--budget", 2), "fusion mixes two rankings"),
         (("--patience", 2), "patience is 2 and --top-n is None; pass --top-n"),
         (("--fusion-weight", 2), "--fusion-weight is 2.0"),
-        (("--fusion", "weighted", "--score-field", "nix"), 'document 1 has no number under "nix"'),
         (("--workers", -1), "workers is -1"),
         (("--window-overlap", 1), "--window-overlap is 1.0"),
         (("--truncate-dim", 99), "truncate_dim is 99"),
@@ -465,6 +444,40 @@ def test_options_that_cannot_work_are_named_as_the_shell_has_them(
     assert (code, out) == (2, "")
     assert error.startswith("laterank: ")
     assert said in error
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "The sea is deep.",
+            'has no "bm25"; pass JSON lines that have one, such as {"text": "...", "bm25": 12.3}',
+        ),
+        (
+            '{"text": "a", "id": 7, "dense": 0.5}',
+            'has no "bm25", but "id", "dense"; name a field with --score-field',
+        ),
+        ('{"text": "a", "bm25": "12"}', 'has "12" under "bm25", expected a finite number'),
+        ('{"text": "a", "bm25": null}', 'has null under "bm25", expected a finite number'),
+        ('{"text": "a", "bm25": NaN}', 'has NaN under "bm25", expected a finite number'),
+        ('{"text": "a", "bm25": true}', 'has true under "bm25", expected a finite number'),
+        (f'{{"text": "a", "bm25": {[1] * 99}}}', '1, 1,… under "bm25"'),
+    ],
+)
+def test_a_weighted_fusion_says_which_score_is_missing(
+    run: Run, tmp_path: Path, line: str, said: str
+) -> None:
+    """And what to do, before the model is loaded."""
+    file = tmp_path / "found.txt"
+    scored = line if line[0] != "{" else '{"text": "b", "bm25": 2}'
+    file.write_text(f"{scored}\n{line}\n", encoding="utf-8")
+    code, out, error = run(
+        "rerank", "sea", file, "-m", "nowhere", "--fusion", "weighted", "--score-field", "bm25"
+    )
+    assert (code, out) == (2, "")
+    assert error.startswith("laterank: --fusion weighted mixes scores, and document ")
+    assert said in error
+    assert error.endswith("; or pass --fusion rrf, which needs the order of the lines alone\n")
 
 
 def test_what_is_cut_is_said_in_the_words_of_the_shell(run: Run, passages: Path) -> None:
@@ -493,9 +506,9 @@ def test_only_options_are_said_otherwise(message: str, said: str) -> None:
     assert in_shell_words(message) == said
 
 
-def test_every_option_that_messages_name_is_one_of_rerank(run: Run) -> None:
-    """So that nobody is sent to an option that is not there."""
-    _, out, _ = run("rerank", "--help")
+def test_every_option_that_messages_name_is_there(run: Run) -> None:
+    """So that nobody is sent to an option that no command has."""
+    out = "".join(run(command, "--help")[1] for command in ("rerank", "compare"))
     assert [option for option in OPTIONS.values() if option not in out] == []
 
 

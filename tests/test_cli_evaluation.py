@@ -132,6 +132,7 @@ def test_compare_prints_the_tables_and_the_explanations(run: Run, folder: Path, 
         (("evaluate", "FOLDER", "-m", TINY, "--patience", "2", "--top-n", "3"), "further than --top-n"),
         (("evaluate", "FOLDER", "-m", TINY, "--top-n", "3"), "without patience"),
         (("compare", "FOLDER"), "name two with --model"),
+        (("compare", "FOLDER", "-m", TINY, "--top-k", "4"), "--top-k is 4, and a query has 4 candidates"),
         (("compare", "FOLDER", "-m", "bundled,colour=red"), "setting 'colour=red'"),
     ],
 )

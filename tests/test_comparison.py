@@ -88,9 +88,31 @@ def test_a_model_agrees_with_itself() -> None:
     reranker = Reranker.from_pretrained(threads=1)
     found = compare(COLLECTION, {"one": reranker, "other": reranker})
     assert found.means == pytest.approx(
-        {"rank_biased_overlap": 1, "kendall_tau": 1, "overlap@10": 1, "same_best": 1}
+        {"rank_biased_overlap": 1, "kendall_tau": 1, "overlap@2": 1, "same_best": 1}
     )
     assert found.disagreements == ()
+
+
+@pytest.mark.parametrize(("depth", "top_k"), [(1, 1), (3, 1), (10, 5), (19, 9), (20, 10), (100, 10)])
+def test_sets_of_the_first_are_smaller_than_what_both_sort(depth: int, top_k: int) -> None:
+    """All candidates are the same ones in both rankings, so that their share says nothing."""
+    texts = {f"d{number}": f"planet {number * 'red '}" for number in range(depth)}
+    one, other = (Reranker.from_pretrained(truncate_dim=dim, threads=1) for dim in (None, 2))
+    collection = Collection("deep", texts, {"q": "Which planet is red?"})
+    found = compare(collection, {"one": one, "other": other}, run={"q": list(texts)}, explained=0)
+    assert found.top_k == top_k
+    assert f"overlap@{top_k}" in found.means
+    assert f"| common of {top_k} |" in found.to_markdown()
+
+
+def test_queries_with_hardly_any_candidates_are_told() -> None:
+    """They raise the share of common documents, whatever the models do."""
+    reranker = Reranker.from_pretrained(threads=1)
+    run = {"1": ["rose", "mars", "venus", "jupiter"], "2": ["mars", "venus"]}
+    found = compare(COLLECTION, {"a": reranker, "b": reranker}, run=run)
+    assert found.notes == (
+        "Queries with no more than 2 candidates, which are the first 2 of both models: 1, such as 2",
+    )
 
 
 def test_queries_come_by_how_much_they_differ(comparison: Comparison) -> None:
@@ -139,7 +161,8 @@ def test_a_first_stage_of_the_callers_is_taken() -> None:
     [
         ({"models": "bundled"}, "there are 1 models, expected two"),
         ({"top_k": 0}, "top_k is 0"),
-        ({"explained": -1}, "-1"),
+        ({"top_k": 4}, "top_k is 4, and a query has 4 candidates at most"),
+        ({"explained": -1}, "explained is -1"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(options: dict[str, object], said: str) -> None:

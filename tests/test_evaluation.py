@@ -14,16 +14,13 @@ from support_evaluation import COLLECTION
 
 from laterank import InputError, Reranker
 from laterank.errors import CollectionError, MissingPackageError
-from laterank.evaluation import Collection, Evaluation, evaluate, read_collection
+from laterank.evaluation import Collection, Evaluation, evaluate
 from laterank.evaluation.first_stage import bm25_candidates, first_stage, run_candidates
 from laterank.evaluation.measures import measured_values
 from laterank.evaluation.models import named_rerankers
 from laterank.evaluation.plot import _axis
 from laterank.evaluation.reranking import rerank_collection
 from laterank.evaluation.statistics import Estimate, resampled_means, summarise
-
-SHARED = Path(__file__).parents[2] / "shared"
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "quality.json"
 
 
 def of_queries(values: list[float]) -> dict[str, dict[str, float]]:
@@ -463,20 +460,3 @@ def test_files_are_written_in_the_format_of_their_names(evaluation: Evaluation, 
         evaluation.save(tmp_path / "found.png")
     with pytest.raises(InputError, match="cannot be written"):
         evaluation.save(paths[0] / "found.md")
-
-
-# --- the published table ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not RESULTS.is_file(), reason="the benchmarks' results are in the repository only")
-@pytest.mark.parametrize("name", ["scifact", "cacm"])
-def test_the_first_stage_has_the_values_of_the_published_table(name: str) -> None:
-    """Reading, BM25, measures and judgements are those of the table in the documentation."""
-    folder = SHARED / "data" / "ir" / name
-    if not folder.is_dir():
-        pytest.skip(f"the collection {name} is not beside this checkout")
-    collection = read_collection(folder)
-    values = measured_values(collection, bm25_candidates(collection, depth=100))
-    published = json.loads(RESULTS.read_text(encoding="utf-8"))["results"][name]["bm25"]
-    means = {measure: round(float(np.mean(list(found.values()))), 4) for measure, found in values.items()}
-    assert means == {measure: published[measure] for measure in values}

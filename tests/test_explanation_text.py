@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laterank import Reranker
-from laterank.explanation.terminal import columns_of, fitted, padded, wrapped
+from laterank.explanation.terminal import columns_of, fitted, padded, shortened, wrapped
 from laterank.explanation.wording import displayable, one_line
 
 ESCAPE = re.compile(r"\x1b\[\d+m")
@@ -49,6 +49,20 @@ class Terminal(io.StringIO):
 def test_a_text_is_as_wide_as_a_terminal_draws_it(text: str, columns: int) -> None:
     """Wide characters take two columns, marks none."""
     assert columns_of(text) == columns
+
+
+@given(text=st.text(st.characters(exclude_characters="…"), max_size=30), columns=st.integers(1, 20))
+def test_a_shortened_text_keeps_both_ends(text: str, columns: int) -> None:
+    """As much of each as half the columns hold beside the ellipsis, less one where a wide character would not fit."""
+    short = shortened(text, columns)
+    if columns_of(text) <= columns:
+        assert short == text
+        return
+    start, end = short.split("…")
+    assert text.startswith(start)
+    assert text.endswith(end)
+    half = (columns - 1) // 2
+    assert {columns_of(start), columns_of(end)} <= {half, half - 1}
 
 
 @given(text=st.text(max_size=30), columns=st.integers(1, 20))
@@ -177,3 +191,17 @@ def test_a_ranking_shows_places_and_movement(reranker: Reranker) -> None:
     assert re.search(r"^ +1 +2 +▲1 +0\.\d\d  Mars is the red planet\.$", "\n".join(lines), re.MULTILINE)
     assert re.search(r"^ +2 +1 +▼1 +-?0\.\d\d  Venus is hot\.$", "\n".join(lines), re.MULTILINE)
     assert any(re.search(r"red → red \d\.\d\d \(\+\d\.\d\d\)", line) for line in lines)
+
+
+def test_narrow_terminals_lose_no_names(reranker: Reranker) -> None:
+    """Documents stand below their ranks, and names of tokens go over several lines, rather than being cut."""
+    document = "Mars is the red planet."
+    ranking = reranker.explain_ranking("red planet", ["Venus is hot.", document])
+    assert f"\n    {document}\n" in ranking.to_text(width=40, color=False)
+    wide, narrow = (
+        reranker.explain("red planet", document).to_text(width=width, color=False) for width in (200, 40)
+    )
+    names = {word for line in wide.splitlines()[4:] for word in line[:36].split() if not line.startswith(" ")}
+    assert "(marker)" in names
+    assert {name for name in names if name not in narrow} == set()
+    assert "…" not in narrow

@@ -283,6 +283,7 @@ def test_a_loaded_model_can_be_warmed_and_passed_on() -> None:
         {"score": "sum"},
         {"truncate_dim": 8},
         {"pool_factor": 2},
+        {"onnx_file": "model.onnx"},
         {"cache": "rows.sqlite"},
     ],
 )

@@ -373,6 +373,7 @@ def test_a_shared_reranker_gives_its_name_to_the_field_model() -> None:
         {"score": "sum"},
         {"truncate_dim": 8},
         {"pool_factor": 2},
+        {"onnx_file": "model.onnx"},
         {"cache": "rows.sqlite"},
     ],
 )

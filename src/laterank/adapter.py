@@ -16,6 +16,7 @@ from laterank.encoding.session import Provider
 from laterank.errors import InputError, InputTypeError
 from laterank.fusion import FusionKind
 from laterank.long_documents import LongDocumentKind
+from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
 from laterank.ranking import RankedDocument
 from laterank.reranker import Reranker
@@ -28,27 +29,41 @@ __all__ = ["RerankOptions", "place_metadata", "without_places"]
 
 T = TypeVar("T")
 
+
+def _settings(config: Any) -> Any:
+    """Return a config as plain data that a dump can hold; JSON has lists in place of tuples."""
+    given = config.to_dict() if isinstance(config, ColbertConfig) else config
+    if not isinstance(given, Mapping):
+        return given
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
 _path_as_text = BeforeValidator(lambda m: str(Path(m).absolute()) if isinstance(m, os.PathLike) else m)
 _LoadedReranker = Annotated[
     Reranker, WrapValidator(lambda r, check: None if r is None else check(r)), SkipJsonSchema()
 ]
 _LOADING_OPTIONS = (
     "cache",
+    "cache_dir",
+    "config",
     "device_ids",
     "local_files_only",
     "long_documents",
     "model",
+    "onnx_file",
     "pool_factor",
     "providers",
     "quantized",
     "revision",
     "score",
     "threads",
+    "tokens_per_batch",
     "truncate_dim",
     "window_overlap",
+    "worker_timeout_seconds",
     "workers",
 )
-
+"""Those of ``Reranker.from_pretrained``, but for the token, which would stand in every dump."""
 
 _OURS = ("fused_score", "relevance_scored", "relevance_truncated", "relevance_window")
 
@@ -88,6 +103,12 @@ class RerankOptions(BaseModel):
         default=BUNDLED, frozen=True, description="A folder, or a repository on the hub."
     )
     revision: str | None = Field(default=None, frozen=True, description="A branch, tag or commit on the hub.")
+    config: Annotated[dict[str, Any] | None, BeforeValidator(_settings)] = Field(
+        default=None, frozen=True, description="Settings that correct the model's files, or a ColbertConfig."
+    )
+    onnx_file: str | None = Field(
+        default=None, frozen=True, description="The graph to use, relative to the model."
+    )
     quantized: bool | None = Field(default=None, frozen=True, description="Whether to take the INT8 graph.")
     providers: Sequence[Provider] | None = Field(
         default=None, frozen=True, description="onnxruntime's, in order."
@@ -98,6 +119,15 @@ class RerankOptions(BaseModel):
     )
     device_ids: list[int] | None = Field(
         default=None, frozen=True, description="GPUs that the workers take in turn."
+    )
+    worker_timeout_seconds: float = Field(
+        default=600.0, gt=0, frozen=True, description="How long a worker may take for one piece of work."
+    )
+    tokens_per_batch: int | None = Field(
+        default=None, ge=1, strict=True, frozen=True, description="The most tokens in one run."
+    )
+    cache_dir: Annotated[str | None, _path_as_text] = Field(
+        default=None, frozen=True, description="Where models from the hub are kept; None: where HF_HOME says."
     )
     local_files_only: bool = Field(default=False, frozen=True, description="Never ask the hub.")
     truncate_dim: int | None = Field(

@@ -35,7 +35,7 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
     ``metadata["relevance_truncated"]`` or ``["relevance_window"]`` where they are longer than the model reads; one that an
     early exit left unread has ``["relevance_scored"]`` False. With a ``fusion`` the order is that of ``metadata["fused_score"]``, beside ``["retrieval_rank"]``. The model is found when
     the object is built, loaded at the first call and shared by copies. ``reranker`` takes a `laterank.Reranker`
-    in place of the options that load one: to share a model, or to load one in ways that have no field here.
+    in place of the options that load one: to share a model, or to load one with a token.
     ``model_dump`` leaves it out.
 
     Raises:

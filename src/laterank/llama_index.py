@@ -35,8 +35,8 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
     model reads is copied, with ``metadata["relevance_truncated"]`` or ``["relevance_window"]``; so is one that an early exit left unread, with
     ``["relevance_scored"]`` False. With a ``fusion`` the score is the mixed one, and ``metadata["relevance_score"]``, ``["retrieval_rank"]`` and ``["retrieval_score"]`` say what was. The model is
     found when the object is built, loaded at the first call and shared by copies. ``reranker`` takes a
-    `laterank.Reranker` in place of the options that load one: to share a model, or to load one in ways that
-    have no field here. A pickle holds it, ``to_dict`` cannot.
+    `laterank.Reranker` in place of the options that load one: to share a model, or to load one with a token. A pickle holds
+    it, ``to_dict`` cannot.
 
     Raises:
         pydantic.ValidationError: If an option is unknown or out of range, or ``reranker`` comes together with

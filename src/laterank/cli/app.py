@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ from typer.core import TyperGroup
 
 import laterank
 from laterank.cli.messages import say, spoken_log
+from laterank.cli.output import boxes_fit
 from laterank.errors import InputError, LaterankError
 
 __all__ = ["COMMANDS", "app", "run"]
@@ -35,10 +38,17 @@ COMMANDS = (
 """In the order of the help: ``laterank.cli.NAME`` has a function ``NAME``, or a ``typer.Typer`` of that name for subcommands."""
 
 FAILED, USAGE, PIPE_CLOSED = 1, 2, 141
+WIDEST = 100
+"""Columns of help."""
 
 
 class CommandsOnUse(TyperGroup):
     """Imports a command's module when the command is asked for; an error that laterank raises becomes one message."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make the group, drawn in boxes where they fit."""
+        super().__init__(**options)
+        _unbox_where_narrow(self)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands' names in the order of the help."""
@@ -57,6 +67,8 @@ class CommandsOnUse(TyperGroup):
             command.command(cmd_name)(function)
         found = typer.main.get_command(command)
         found.name = cmd_name
+        for one in (found, *getattr(found, "commands", {}).values()):
+            _unbox_where_narrow(one)
         return found
 
     def invoke(self, ctx: Any) -> Any:
@@ -77,6 +89,20 @@ class CommandsOnUse(TyperGroup):
             say(error)
             raise typer.Exit(FAILED) from None
         return result
+
+
+def _unbox_where_narrow(command: Any) -> None:
+    """Let a command's help and errors be plain lines where boxes do not fit."""
+    if not boxes_fit():
+        command.rich_markup_mode = None
+        command.format_help = partial(_plain_help, command.format_help)
+
+
+def _plain_help(draw: Callable[[Any, Any], None], context: Any, formatter: Any) -> None:
+    """Write help at the terminal's width, a long option on a line of its own."""
+    formatter.width = min(get_terminal_size().columns - 1, WIDEST)
+    formatter.write_dl = partial(formatter.write_dl, col_max=formatter.width // 4)
+    draw(context, formatter)
 
 
 app = typer.Typer(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from laterank.cli.options import Json
-from laterank.cli.output import byte_size, print_json, print_rows, progress, write
+from laterank.cli.output import byte_size, print_json, progress, write
+from laterank.cli.tables import print_rows
 from laterank.errors import InputError
 
 if TYPE_CHECKING:

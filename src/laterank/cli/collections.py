@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from laterank.cli.options import LongDocuments, LongDocumentsChoice, Offline, Threads, Workers
-from laterank.cli.output import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from laterank.evaluation import Collection
     from laterank.reranker import Reranker
 
-__all__ = ["CollectionOptions", "ModelsOptions", "write_markdown"]
+__all__ = ["CollectionOptions", "ModelsOptions"]
 
 Folder: TypeAlias = Annotated[
     Path | None,
@@ -120,14 +118,3 @@ class ModelsOptions:
             workers=self.workers,
             local_files_only=self.offline,
         )
-
-
-def write_markdown(text: str) -> None:
-    """Write Markdown as it is, or drawn where standard output is a terminal."""
-    if not sys.stdout.isatty():
-        write(text.rstrip("\n"))
-        return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console(highlight=False).print(Markdown(text))

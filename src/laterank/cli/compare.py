@@ -6,16 +6,22 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from laterank.cli.collections import CollectionOptions, ModelsOptions, write_markdown
+from laterank.cli.collections import CollectionOptions, ModelsOptions
 from laterank.cli.groups import option_groups
 from laterank.cli.options import Json
 from laterank.cli.output import print_json, write
+from laterank.cli.tables import write_markdown
 from laterank.errors import InputError
 
 __all__ = ["compare"]
 
 TopK: TypeAlias = Annotated[
-    int, typer.Option("--top-k", metavar="N", help="Compare so many of the first as sets.")
+    int | None,
+    typer.Option(
+        "--top-k",
+        metavar="N",
+        help="Compare so many of the first as sets; if not given 10, or half of the candidates where that is less.",
+    ),
 ]
 Explained: TypeAlias = Annotated[
     int, typer.Option("--explain", metavar="N", help="Explain so many queries, the least alike first.")
@@ -36,7 +42,7 @@ def compare(
     *,
     collection: CollectionOptions,
     models: ModelsOptions,
-    top_k: TopK = 10,
+    top_k: TopK = None,
     explain: Explained = 3,
     out: Files = None,
     json: Json = False,

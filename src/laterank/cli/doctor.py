@@ -10,6 +10,7 @@ import typer
 from laterank.cli.options import Json, ModelArgument, Offline, OnnxFile, Quantized, Threads
 from laterank.cli.output import one_line, print_json, write
 from laterank.errors import InputError, LaterankError
+from laterank.explanation.terminal import Style, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from laterank.diagnosis.doctor import Diagnosis
@@ -89,9 +90,9 @@ def _record(diagnosis: Diagnosis, threads: int | None, *, quiet: bool) -> None:
 def _print(diagnosis: Diagnosis) -> None:
     environment = diagnosis.environment
     packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
-    write(
-        f"Python {environment.python} on {environment.system}, {environment.processors} processors; {packages}"
-    )
+    system = f"Python {environment.python} on {environment.system}, {environment.processors} processors; {packages}"
+    for line in wrapped(system, terminal_width(None)) if sys.stdout.isatty() else [system]:
+        write(line)
     write("")
     for finding in diagnosis.findings:
         _print_finding(finding)
@@ -108,13 +109,24 @@ def _print_finding(finding: Finding) -> None:
     label = f"{finding.status:<{LABEL_WIDTH}}"
     if sys.stdout.isatty():  # typer takes the colour off elsewhere, and where NO_COLOR says so
         label = _coloured(label, COLOURS[finding.status])
-    write(f"{label}{finding.check:<{CHECK_WIDTH}}{one_line(finding.found)}")
+    _print_part(label, finding.check, finding.found)
     for name, text in (("expected", finding.expected), ("to do", finding.cure)):
         if text:
-            write(f"{'':<{LABEL_WIDTH}}{name:<{CHECK_WIDTH}}{one_line(text)}")
+            _print_part(" " * LABEL_WIDTH, name, text)
+
+
+def _print_part(label: str, name: str, text: str) -> None:
+    """Write a part of a finding on one line; at a terminal on several, below its name where there is no room beside it."""
+    said, columns = one_line(text), terminal_width(None)
+    if not sys.stdout.isatty():
+        write(f"{label}{name:<{CHECK_WIDTH}}{said}")
+        return
+    beside = LABEL_WIDTH + CHECK_WIDTH
+    indent = beside if columns >= 2 * beside else LABEL_WIDTH
+    lines = wrapped(said, columns - indent)
+    first = f"{name:<{CHECK_WIDTH}}{next(lines, '')}" if indent == beside else name
+    write("\n".join([f"{label}{first}", *(" " * indent + line for line in lines)]))
 
 
 def _coloured(text: str, colour: str) -> str:
-    from laterank.explanation.terminal import Style
-
     return typer.style(text, fg=colour) if Style(None).color else text

@@ -7,10 +7,11 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from laterank.cli.collections import CollectionOptions, ModelsOptions, write_markdown
+from laterank.cli.collections import CollectionOptions, ModelsOptions
 from laterank.cli.groups import option_groups
 from laterank.cli.options import FirstStageOptions, Json
 from laterank.cli.output import print_json
+from laterank.cli.tables import write_markdown
 
 __all__ = ["evaluate"]
 

@@ -22,6 +22,7 @@ OPTIONS = {
     "patience": "--patience",
     "score": "--score",
     "score_threshold": "--threshold",
+    "top_k": "--top-k",
     "top_n": "--top-n",
     "window_overlap": "--window-overlap",
 }

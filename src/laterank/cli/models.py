@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from laterank.cli.options import Json
-from laterank.cli.output import byte_size, print_json, print_rows
+from laterank.cli.output import byte_size, print_json
+from laterank.cli.tables import print_rows
 
 if TYPE_CHECKING:
     from laterank.model.on_disk import ModelOnDisk

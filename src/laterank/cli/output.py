@@ -1,28 +1,43 @@
-"""What commands write: JSON for programs, tables at a terminal, tab-separated lines in a pipe, progress on standard error."""
+"""What commands write: lines, JSON for programs, progress on standard error."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
+
+from laterank.explanation.terminal import asked_for_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["byte_size", "one_line", "print_json", "print_rows", "progress", "write"]
+    from rich.console import Console
 
-NARROW = 110
-"""Columns of a terminal below which a model's name does not fit beside what is said of it."""
-MOST_IN_A_CELL = 4000
-"""Characters of a text that a table at a terminal shows."""
+__all__ = ["boxes_fit", "byte_size", "one_line", "print_json", "progress", "rich_console", "write"]
+
+BOXES = 80
+"""Columns below which the boxes of the help would cut options and words."""
 BETWEEN_WORDS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 """Blanks, and what Unicode calls control characters."""
 UNITS = ("B", "KB", "MB", "GB", "TB")
+
+
+def boxes_fit() -> bool:
+    """Tell whether help and errors of use may be drawn in boxes, with escapes; plain lines suit what is narrow or plain."""
+    return get_terminal_size().columns >= BOXES and not asked_for_plain()
+
+
+def rich_console(*, stderr: bool = False) -> Console:
+    """Return a console of rich, without any escapes where ``NO_COLOR`` or a dumb terminal asks for none."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, color_system=None if asked_for_plain() else "auto")
 
 
 def write(text: str) -> None:
@@ -40,57 +55,16 @@ def print_json(value: Any, *, indent: int | None = None) -> None:
         write(dumps(_finite(value)))
 
 
-def print_rows(
-    header: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    numbers: Sequence[int] = (),
-    names: Sequence[int] = (),
-) -> None:
-    """Write rows as a table at a terminal, else as lines whose cells are separated by tabs, whole and without a header.
-
-    Args:
-        header: The columns' names.
-        rows: Cells, without line breaks.
-        numbers: Positions of the columns that are numbers, aligned to the right.
-        names: Positions of the columns that are names, broken after a slash and nowhere else, on narrow terminals only.
-    """
-    if not sys.stdout.isatty():
-        for row in rows:
-            write("\t".join(row))
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    narrow = console.width < NARROW
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for position, name in enumerate(header):
-        justify = "right" if position in numbers else "left"
-        whole = position in numbers or position in names
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=whole)  # type: ignore[arg-type]
-    for row in rows:
-        cells = (
-            cell.replace("/", "/\n", 1) if narrow and position in names else _shortened(cell)
-            for position, cell in enumerate(row)
-        )
-        table.add_row(*(Text(cell) for cell in cells))  # Text: brackets in a document are no markup
-    console.print(table)
-
-
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error, if that is a terminal, and give a function that is told how much is done."""
     if not sys.stderr.isatty():
         yield lambda done: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=rich_console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -98,12 +72,6 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 def one_line(text: str) -> str:
     """Return a text on one line, without control characters, which could command the terminal."""
     return BETWEEN_WORDS.sub(" ", text).strip(" ")
-
-
-def _shortened(cell: str) -> str:
-    """Cut what would fill screens: folding a text takes time by the square of its length."""
-    left_out = len(cell) - MOST_IN_A_CELL
-    return cell if left_out <= 0 else f"{cell[:MOST_IN_A_CELL]}… ({left_out:,} more characters)"
 
 
 def _finite(value: Any) -> Any:

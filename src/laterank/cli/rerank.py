@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from json import dumps
+from math import isfinite
+from typing import Annotated, Any, TypeAlias, cast
 
 import typer
 
+from laterank.checks import as_float
 from laterank.cli.groups import option_groups
 from laterank.cli.inputs import STANDARD_INPUT, Record, read_records
 from laterank.cli.options import CacheFile, Fields, FirstStageOptions, Json, ModelOptions, Score, ScoreChoice
-from laterank.cli.output import one_line, print_json, print_rows, write
+from laterank.cli.output import one_line, print_json, write
+from laterank.cli.tables import print_rows
 from laterank.errors import InputError
+from laterank.explanation.terminal import fitted
 from laterank.ranking import RankedDocument
 
 __all__ = ["rerank"]
+
+LONGEST_VALUE = 40
+"""Columns of a value in an error."""
 
 QueriesFile: TypeAlias = Annotated[
     str | None,
@@ -99,16 +107,32 @@ def _scores(documents: Sequence[Record], name: str) -> list[float]:
     """Return what the first stage gave each document.
 
     Raises:
-        InputError: If a document has no number there, naming it.
+        InputError: If a document has no finite number there, naming it and what it has instead.
     """
-    for position, document in enumerate(documents, start=1):
-        given = document.fields.get(name)
-        if isinstance(given, bool) or not isinstance(given, (int, float)):
+    scores = [document.fields.get(name) for document in documents]
+    for position, (score, document) in enumerate(zip(scores, documents, strict=True), start=1):
+        if not _is_number(score):
             raise InputError(
-                f'--fusion weighted mixes scores, but document {position} has no number under "{name}"; '
-                "pass --score-field, or --fusion rrf, which needs the order alone"
+                f"--fusion weighted mixes scores, and document {position} {_instead(document, name)}; or pass --fusion rrf, "
+                "which needs the order of the lines alone"
             )
-    return [document.fields[name] for document in documents]
+    return cast("list[float]", scores)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(as_float(value))
+
+
+def _instead(document: Record, name: str) -> str:
+    """Say what stands in place of a score, and what to do."""
+    if name in document.fields:
+        given = dumps(document.fields[name], ensure_ascii=False)
+        return f'has {fitted(given, LONGEST_VALUE)} under "{name}", expected a finite number'
+    others = [f'"{field}"' for field, value in document.fields.items() if _is_number(value)]
+    if others:
+        return f'has no "{name}", but {", ".join(others)}; name a field with --score-field'
+    example = dumps({"text": "...", name: 12.3})
+    return f'has no "{name}"; pass JSON lines that have one, such as {example}'
 
 
 def _queries(queries: str, source: str, extra: str | None) -> list[Record]:

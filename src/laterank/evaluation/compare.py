@@ -28,7 +28,7 @@ def compare(
     run: Run | None = None,
     depth: int = DEPTH,
     queries: int | None = None,
-    top_k: int = TOP_K,
+    top_k: int | None = None,
     explained: int = EXPLAINED,
     progress: bool = False,
 ) -> Comparison:
@@ -43,18 +43,20 @@ def compare(
         run: The first stage's results; None for BM25 over the whole collection.
         depth: How many candidates a query has at most.
         queries: Take a seeded sample of so many queries; None for all.
-        top_k: How many of the first are compared as sets.
+        top_k: How many of the first are compared as sets; None for 10, or half of the candidates where that is less: all of
+            them are the same ones in both.
         explained: How many queries are explained, the least alike first; 0 for none.
         progress: True for a bar on standard error, where that is a terminal.
 
     Raises:
-        InputError: If there are not two models, or an argument has a value that cannot work.
+        InputError: If there are not two models, or an argument has a value that cannot work, such as a ``top_k`` that no
+            query has more candidates than.
         CollectionError: If a file cannot be read, or the run does not fit the collection.
         ModelNotFoundError: If there is no such model.
         MissingPackageError: If BM25 is wanted and ``laterank[evaluate]`` is not installed.
     """
-    if top_k < 1 or explained < 0:
-        raise InputError(f"top_k is {top_k} and explained {explained}, expected at least 1 and at least 0")
+    if explained < 0:
+        raise InputError(f"explained is {explained}, expected at least 0")
     given = collection if isinstance(collection, Collection) else read_collection(collection, judged=False)
     rerankers = named_rerankers(models)
     if len(rerankers) != 2:
@@ -64,11 +66,12 @@ def compare(
     asked = given.sample(queries) if queries is not None else given
     stage = first_stage(asked, run, depth)
     candidates = stage.candidates
+    cutoff = _cutoff(top_k, [len(found) for found in candidates.values()])
     with told_progress(2 * len(candidates), shown=progress, what="reranking", unit="query") as tell:
         one, other = (
             rerank_collection(reranker, asked, candidates, tell=tell) for reranker in rerankers.values()
         )
-    compared = [_agreement(asked, query, one[query], other[query], top_k) for query in candidates]
+    compared = [_agreement(asked, query, one[query], other[query], cutoff) for query in candidates]
     compared.sort(key=lambda query: query.rank_biased_overlap)
     differing = [query for query in compared if query.kendall_tau < 1]
     (name_one, reranker_one), (name_other, reranker_other) = rerankers.items()
@@ -77,14 +80,43 @@ def compare(
         documents=len(given.documents),
         first_stage=stage.name,
         depth=depth,
-        top_k=top_k,
+        top_k=cutoff,
         models=(name_one, name_other),
         queries=tuple(compared),
         disagreements=tuple(
             _explained(asked, query.id, (one, other), (reranker_one, reranker_other))
             for query in differing[:explained]
         ),
-        notes=(*given.notes, *stage.notes),
+        notes=(*given.notes, *stage.notes, *_alike_anyway(candidates, cutoff)),
+    )
+
+
+def _cutoff(top_k: int | None, candidates: Sequence[int]) -> int:
+    """Return how many of the first to compare as sets, fewer than there are candidates wherever that can be.
+
+    Raises:
+        InputError: If ``top_k`` is less than 1, or not less than any query's candidates.
+    """
+    most = max(candidates)
+    if top_k is None:
+        return max(1, min(TOP_K, most // 2))
+    if not 1 <= top_k < max(2, most):
+        raise InputError(
+            f"top_k is {top_k}, and a query has {most} candidates at most, of which both models have all; expected at least 1 "
+            "and fewer than that"
+        )
+    return top_k
+
+
+def _alike_anyway(candidates: Ranking, cutoff: int) -> tuple[str, ...]:
+    few = [query for query, found in candidates.items() if 0 < len(found) <= cutoff]
+    if not few:
+        return ()
+    return (
+        (
+            f"Queries with no more than {cutoff} candidates, which are the first {cutoff} of both models: {len(few):,}, such as "
+            f"{few[0]}"
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from laterank.evaluation.comparison_html import comparison_fragment, comparison_page
 from laterank.evaluation.saving import json_text, save_files
-from laterank.evaluation.tables import Table
+from laterank.evaluation.tables import Table, counted_queries
 from laterank.explanation.ranking import RankingExplanation
 from laterank.explanation.wording import one_line
 
@@ -105,7 +105,7 @@ class Comparison:
             [names[key], f"{value:.0%}" if key.startswith(shares) else f"{value:.3f}"]
             for key, value in self.means.items()
         ]
-        return Table([f"mean of {len(self.queries):,} queries", ""], rows)
+        return Table([f"mean of {counted_queries(len(self.queries))}", ""], rows)
 
     def least_alike(self) -> Table:
         """Return the queries that differ most as a table."""

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["comparison_fragment", "comparison_page"]
 
 STYLE = """
-.laterank .lr-queries thead th { min-width: 4.5rem; overflow-wrap: break-word; }
-.laterank .lr-queries td:first-of-type { white-space: normal; min-width: 14rem; width: 100%; }
+.laterank .lr-queries thead th { min-width: 4.5rem; }
+.laterank .lr-queries tbody th { min-width: 6rem; }
+.laterank .lr-queries thead th:nth-last-child(-n+2) { min-width: 9rem; overflow-wrap: anywhere; }
+.laterank .lr-queries td:first-of-type { white-space: normal; min-width: 14rem; width: 100%; overflow-wrap: anywhere; }
 """
 
 

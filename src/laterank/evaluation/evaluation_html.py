@@ -16,8 +16,8 @@ __all__ = ["evaluation_fragment", "evaluation_page"]
 
 STYLE = """
 .laterank .lr-said { margin: .5rem 0; }
-.laterank .lr-wide thead th { min-width: 8rem; vertical-align: bottom; }
-.laterank .lr-wide svg { min-width: 40rem; }
+.laterank .lr-wide thead th { min-width: 8rem; }
+.laterank .lr-wide svg { min-width: 55rem; }
 """
 """On a narrow screen the plot scrolls, as its tables do: shrunk, nobody could read it."""
 

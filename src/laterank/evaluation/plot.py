@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from laterank.evaluation.statistics import Estimate
 from laterank.explanation.markup import escaped
+from laterank.explanation.terminal import shortened
+from laterank.explanation.wording import one_line
 
 if TYPE_CHECKING:
     from laterank.evaluation.evaluation import Evaluation
@@ -18,6 +20,7 @@ __all__ = ["evaluation_svg"]
 WIDTH, NAMES, GAP, RIGHT = 880, 232, 52, 20
 ROW, PANEL_TOP, PANEL_BOTTOM, TOP = 26, 40, 34, 56
 LONGEST_NAME = 28
+"""Columns; the whole name is shown where the pointer rests."""
 TICKS = 4
 NARROWEST = 0.01
 """Points; values that lie closer are drawn on an axis from one below to one above."""
@@ -63,8 +66,9 @@ def evaluation_svg(found: Evaluation) -> str:
     middle = NAMES + (WIDTH - NAMES - RIGHT - GAP) * 0.5
     panel = PANEL_TOP + ROW * len(found.systems) + PANEL_BOTTOM
     height = TOP + panel * len(found.measures)
-    title = (
-        f"{found.collection}: {found.queries:,} queries, {found.first_stage}'s first {found.depth} reranked"
+    title, short = (
+        f"{cut(found.collection)}: {found.queries:,} queries, {cut(found.first_stage)}'s first {found.depth} reranked"
+        for cut in (one_line, _short)
     )
     parts = [
         (
@@ -73,7 +77,7 @@ def evaluation_svg(found: Evaluation) -> str:
         ),
         f"<title>{escaped(title)}</title><style>{STYLE}</style>",
         f'<rect class="lp-paper" width="{WIDTH}" height="{height}"/>',
-        f'<text class="lp-title" x="12" y="26">{escaped(title)}</text>',
+        f'<text class="lp-title" x="12" y="26">{escaped(short)}</text>',
         '<text class="lp-muted" x="12" y="45">x 100, with 95% intervals of the bootstrap over queries</text>',
     ]
     for number, measure in enumerate(found.measures):
@@ -87,7 +91,7 @@ def evaluation_svg(found: Evaluation) -> str:
         other = _axis([found for _, found in gains], middle + GAP, WIDTH - RIGHT, zero=True)
         parts += [
             f'<text class="lp-measure" x="12" y="{top + 26}">{escaped(measure)}</text>',
-            f'<text class="lp-muted" x="{other.left}" y="{top + 26}">difference to {escaped(first.name)}</text>',
+            f'<text class="lp-muted" x="{other.left}" y="{top + 26}">difference to {escaped(_short(first.name))}</text>',
             *_grid(one, top + PANEL_TOP, bottom),
             *_grid(other, top + PANEL_TOP, bottom),
             f'<path class="lp-zero" d="M{other.at(0):.1f} {top + PANEL_TOP}V{bottom}"/>',
@@ -96,6 +100,10 @@ def evaluation_svg(found: Evaluation) -> str:
             *_points(other, gains, top + PANEL_TOP, sign="+"),
         ]
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _short(name: str) -> str:
+    return shortened(one_line(name), LONGEST_NAME)
 
 
 def _axis(found: Sequence[Estimate], left: float, right: float, *, zero: bool = False) -> _Axis:
@@ -120,10 +128,8 @@ def _grid(axis: _Axis, top: float, bottom: float) -> Iterator[str]:
 
 def _names(names: Sequence[str], top: float) -> Iterator[str]:
     for place, name in enumerate(names):
-        half = (LONGEST_NAME - 1) // 2  # models are told apart by their beginnings, settings by their ends
-        short = name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[half + 1 - LONGEST_NAME :]}"
         y = top + ROW * (place + 0.5) + 4
-        yield f'<text x="12" y="{y:.1f}">{escaped(short)}<title>{escaped(name)}</title></text>'
+        yield f'<text x="12" y="{y:.1f}">{escaped(_short(name))}<title>{escaped(name)}</title></text>'
 
 
 def _points(

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from laterank.evaluation.statistics import Estimate
 from laterank.explanation.markup import escaped
 
-__all__ = ["TABLE_STYLE", "Table", "difference_text", "estimate_text"]
+__all__ = ["TABLE_STYLE", "Table", "counted_queries", "difference_text", "estimate_text"]
 
 TABLE_STYLE = """
 .laterank .lr-wide { overflow-x: auto; }
 .laterank .lr-wide th, .laterank .lr-wide td { overflow-wrap: normal; vertical-align: top; border-top: 1px solid var(--line); }
+.laterank .lr-wide thead th { vertical-align: bottom; }
 .laterank .lr-wide td { white-space: nowrap; }
-.laterank .lr-wide tbody th { color: var(--ink); font-weight: 400; }
+.laterank .lr-wide tbody th { color: var(--ink); font-weight: 400; min-width: 9rem; overflow-wrap: anywhere; }
 """
 """Tables keep their numbers whole; on a narrow screen they scroll by themselves."""
 
@@ -38,6 +39,11 @@ class Table:
             for name, *cells in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def counted_queries(queries: int) -> str:
+    """Return ``1 query``, or ``1,000 queries``."""
+    return f"{queries:,} {'query' if queries == 1 else 'queries'}"
 
 
 def estimate_text(found: Estimate) -> str:

@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from laterank.evaluation.statistics import RESAMPLES
-from laterank.evaluation.tables import Table, difference_text, estimate_text
+from laterank.evaluation.tables import Table, counted_queries, difference_text, estimate_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def evaluation_sections(found: Evaluation) -> list[tuple[str, list[Part]]]:
 def _introduction(found: Evaluation) -> list[str]:
     return [
         (
-            f"{found.queries:,} queries, {found.documents:,} documents. {found.first_stage} gives each query's first "
+            f"{counted_queries(found.queries)}, {found.documents:,} documents. {found.first_stage} gives each query's first "
             f"{found.depth}, and each model sorts them. {found.reachable:.1%} of the relevant documents are among them "
             f"(Recall@{found.depth}), which no reranker can exceed. Values times 100; in brackets the 95% interval of the "
             f"bootstrap over queries ({RESAMPLES:,} resamples), for differences the paired one."
@@ -112,7 +112,7 @@ def _times(found: Evaluation, models: Sequence[SystemResult]) -> list[Part]:
     return [
         Table(["", "new documents", "documents in the cache"], rows),
         (
-            f"The median of {len(one.cold_seconds)} queries with {one.documents} documents each, in brackets the fastest and "
+            f"The median of {counted_queries(len(one.cold_seconds))} with {one.documents} documents each, in brackets the fastest and "
             "the slowest, measured one at a time, the models in turn. With new documents nothing is in the cache; "
             f"the first stage is not counted. {found.made_with.get('processor', '')}; other work on the machine counts, too."
         ),

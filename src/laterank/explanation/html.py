@@ -15,6 +15,7 @@ from laterank.explanation.markup import (
     style_element,
 )
 from laterank.explanation.passage import cells
+from laterank.explanation.terminal import shortened
 from laterank.explanation.wording import (
     direction,
     met_name,
@@ -22,7 +23,6 @@ from laterank.explanation.wording import (
     percent,
     reading_note,
     score_note,
-    shortened,
 )
 
 if TYPE_CHECKING:

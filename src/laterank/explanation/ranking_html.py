@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from laterank.explanation.html import explanation_body
 from laterank.explanation.markup import escaped, name_of, page, pairing_rules, style_element
 from laterank.explanation.ranking_text import BRACKETS, movement
-from laterank.explanation.wording import headline, met_name, one_line, shortened
+from laterank.explanation.terminal import shortened
+from laterank.explanation.wording import headline, met_name, one_line
 
 if TYPE_CHECKING:
     from laterank.explanation.ranking import Place, RankingExplanation, Reason

@@ -16,6 +16,8 @@ __all__ = ["BRACKETS", "movement", "ranking_text"]
 BRACKETS = "In brackets: how far a similarity is above or below the average of the documents shown."
 INDENT = 26
 """Columns before a document."""
+NARROW, BELOW = 60, 4
+"""Columns of a terminal where documents stand below their ranks, and how far they are indented then."""
 
 
 def ranking_text(ranking: RankingExplanation, *, color: bool | None, width: int | None) -> str:
@@ -47,11 +49,15 @@ def movement(place: Place) -> str:
 def _lines(place: Place, style: Style, columns: int) -> list[str]:
     explanation = place.explanation
     colour = style.warm if place.moved > 0 else style.cool
-    text = fitted(headline(explanation.document), columns - INDENT - 4)
+    text = headline(explanation.document)
     moved = colour(padded(movement(place), 5, right=True))
-    lines = [f"{place.after:>5}  {place.before:>6}  {moved}  {explanation.score:>5.2f}  {text}"]
+    head = f"{place.after:>5}  {place.before:>6}  {moved}  {explanation.score:>5.2f}"
+    if columns >= NARROW:
+        indent, lines = INDENT + 2, [f"{head}  {fitted(text, columns - INDENT - 4)}"]
+    else:
+        indent, lines = BELOW, [head, " " * BELOW + fitted(text, columns - BELOW)]
     why = "; ".join(_why(place, reason) for reason in place.reasons)
-    lines += [f"{'':{INDENT + 2}}{style.dim(line)}" for line in wrapped(why, columns - INDENT - 2)]
+    lines += [" " * indent + style.dim(line) for line in wrapped(why, columns - indent)]
     return lines
 
 

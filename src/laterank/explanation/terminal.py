@@ -1,4 +1,4 @@
-"""Columns of a terminal: how wide a text is, how to cut it, and whether there are colours."""
+"""Columns: how wide a text is, how to cut it, and whether a terminal has colours."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from itertools import accumulate
 from unicodedata import category, combining, east_asian_width
 
-__all__ = ["Style", "columns_of", "fitted", "padded", "terminal_width", "wrapped"]
+__all__ = [
+    "Style",
+    "asked_for_plain",
+    "columns_of",
+    "fitted",
+    "padded",
+    "shortened",
+    "terminal_width",
+    "wrapped",
+]
 
 JOINER, EMOJI_STYLE = "\u200d", "\ufe0f"
 SKIN_TONES = range(0x1F3FB, 0x1F400)
@@ -17,14 +27,18 @@ HANGUL_INNER = range(0x1160, 0x1200)
 DEFAULT_WIDTH, LEAST_WIDTH = 100, 40
 
 
+def asked_for_plain() -> bool:
+    """Tell whether the environment wants text without escapes: ``NO_COLOR`` (no-color.org), or a dumb terminal."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
 class Style:
     """ANSI escapes, or nothing where colours are off."""
 
     def __init__(self, color: bool | None) -> None:  # noqa: FBT001
-        """Decide for colours: None for only on a terminal without ``NO_COLOR`` (no-color.org)."""
+        """Decide for colours: None for only on a terminal, where the environment does not want plain text."""
         if color is None:
-            plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-            color = not plain and sys.stdout is not None and sys.stdout.isatty()
+            color = not asked_for_plain() and sys.stdout is not None and sys.stdout.isatty()
         self.color = color
 
     def bold(self, text: str) -> str:
@@ -65,6 +79,17 @@ def fitted(text: str, columns: int) -> str:
     if columns_of(text) <= columns:
         return text
     return _start(text, columns - 1) + "…" if columns > 0 else ""
+
+
+def shortened(text: str, columns: int) -> str:
+    """Cut the middle out of a text that takes more columns: names are told apart by their beginnings, or by their ends."""
+    if columns_of(text) <= columns:
+        return text
+    half = (columns - 1) // 2
+    clusters = list(_clusters(text))
+    reached = accumulate(width for _, width in reversed(clusters))
+    kept = sum(width <= half for width in reached)
+    return f"{_start(text, half)}…{''.join(cluster for cluster, _ in clusters[len(clusters) - kept :])}"
 
 
 def padded(text: str, columns: int, *, right: bool = False) -> str:

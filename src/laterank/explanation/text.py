@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from laterank.encoding.reading import Token
@@ -42,9 +43,10 @@ def explanation_text(explanation: Explanation, *, color: bool | None, width: int
     if not explanation.matches:
         return "\n".join([*lines, "", NOTHING])
     rows = _Table(explanation, style, columns)
-    lines += ["", rows.head(), *(rows.line(match) for match in explanation.matches if not _fills(match))]
+    lines += ["", *rows.head()]
+    lines += [line for match in explanation.matches if not _fills(match) for line in rows.lines(match)]
     if expansion := [match for match in explanation.matches if _fills(match)]:
-        lines.append(rows.summary(expansion))
+        lines += [style.dim(line) for line in wrapped(rows.summary(expansion), columns)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -70,13 +72,13 @@ class _Table:
         self._context_columns = left - 2 if left - 2 >= LEAST_CONTEXT else 0
         self._most = max(match.share for match in explanation.matches) or 1.0
 
-    def head(self) -> str:
-        line = self._joined(
+    def head(self) -> list[str]:
+        lines = self._joined(
             "query token", "met", "similarity", "share", " " * self._bar_columns, "in the passage"
         )
-        return self._style.dim(line)
+        return [self._style.dim(line) for line in lines]
 
-    def line(self, match: Match) -> str:
+    def lines(self, match: Match) -> list[str]:
         query, met = self._names(match)
         bar = self._style.warm(padded(_bar(match.share / self._most, self._bar_columns), self._bar_columns))
         return self._joined(
@@ -88,24 +90,26 @@ class _Table:
         name = f"{len(expansion)} × {name_of(expansion[0].query, '')}"
         share = percent(sum(match.share for match in expansion))
         mean = sum(match.similarity for match in expansion) / len(expansion)
-        return self._style.dim(f"{name}: similarity {mean:.2f} on average, together {share} of the score")
+        return f"{name}: similarity {mean:.2f} on average, together {share} of the score"
 
     def _names(self, match: Match) -> tuple[str, str]:
         found = self._explanation
         return name_of(match.query, found.query), met_name(match, found, name_of)
 
-    def _joined(self, query: str, met: str, similarity: str, share: str, bar: str, context: str) -> str:
-        cells = [
-            padded(query, self._query_columns),
-            padded(met, self._met_columns),
-            padded(similarity, 10, right=True),
-            padded(share, 6, right=True),
-        ]
+    def _joined(self, query: str, met: str, similarity: str, share: str, bar: str, context: str) -> list[str]:
+        """Return one line, and more below it for names that are longer than their columns."""
+        names = zip_longest(
+            wrapped(query, self._query_columns), wrapped(met, self._met_columns), fillvalue=""
+        )
+        first, *more = (
+            f"{padded(one, self._query_columns)}  {padded(other, self._met_columns)}" for one, other in names
+        )
+        cells = [first, padded(similarity, 10, right=True), padded(share, 6, right=True)]
         if self._bar_columns:
             cells.append(bar)
         if self._context_columns:
             cells.append(context)
-        return "  ".join(cells)
+        return ["  ".join(cells), *more]
 
     def _context(self, token: Token) -> str:
         """Return the words around a token, the token in brackets."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from unicodedata import bidirectional, category, east_asian_width
 
 from laterank.encoding.reading import Reading, Token
+from laterank.explanation.terminal import shortened
 
 if TYPE_CHECKING:
     from laterank.explanation.alignment import Match
@@ -22,7 +23,6 @@ __all__ = [
     "percent",
     "reading_note",
     "score_note",
-    "shortened",
 ]
 
 ROLE_NAMES = {
@@ -36,7 +36,9 @@ ROLE_NAMES = {
 DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Invisible characters that turn the direction of what follows, beyond the text that they are in."""
 LONGEST_LABEL = 24
+"""Columns."""
 MOST_OF_A_LINE = 4000
+"""Characters of a document that are looked at for its line."""
 
 
 def displayable(text: str) -> str:
@@ -68,20 +70,14 @@ def label(token: Token, text: str) -> tuple[str, str | None]:
     if characters and token.start is not None and token.end is not None:
         before = "-" if _goes_on(text, token.start) else ""
         after = "-" if _goes_on(text, token.end) else ""
-        return f"{before}{shortened(characters)}{after}", None
-    return shortened(one_line(token.text)) or "(blank)", ROLE_NAMES[token.role]
+        return f"{before}{shortened(characters, LONGEST_LABEL)}{after}", None
+    return shortened(one_line(token.text), LONGEST_LABEL) or "(blank)", ROLE_NAMES[token.role]
 
 
 def direction(text: str) -> str:
     """Return ``rtl`` for a text whose first letter is of a script that runs from right to left, else ``ltr``."""
     strong = (kind for kind in map(bidirectional, text) if kind in ("L", "R", "AL"))
     return "rtl" if next(strong, "L") != "L" else "ltr"
-
-
-def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
-    """Cut the middle out of a long text."""
-    half = (longest - 1) // 2
-    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
 
 
 def percent(share: float) -> str:

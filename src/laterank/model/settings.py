@@ -60,7 +60,8 @@ def read_config(
     for _, found in reversed(read):
         settings.update(found)
     source = " and ".join(str(folder / dialect.file) for dialect in spoken) or f"config= for {folder}"
-    return build_config(settings | certain, source=source)
+    longest = certain.get("max_length") or settings["max_length"]
+    return build_config(settings | certain | {"max_length": longest}, source=source)
 
 
 def _read(dialect: Dialect, folder: Path) -> Settings:
