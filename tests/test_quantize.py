@@ -21,9 +21,10 @@ from laterank.export import quantize_model
 from laterank.export.bert import BertNetwork
 from laterank.export.calibration import factors
 from laterank.export.network import read_network
-from laterank.export.products import feed_forward, find_products, find_tables, head_products
+from laterank.export.products import feed_forward, find_products, find_tables, head_products, second_products
 from laterank.export.quantization import quantize_graph, quantize_rows
 from laterank.export.saving import save_graph
+from laterank.runtime import import_onnxruntime
 
 TABLES = arrays.arrays(
     np.float32, (4, 6), elements=st.floats(-100, 100, width=32).filter(lambda x: not 0 < abs(x) < 1e-3)
@@ -77,7 +78,51 @@ def test_products_are_found_by_what_they_do() -> None:
     ]
     assert head_products(model, products) == {"head"}
     assert feed_forward(model, products) == {f"layers.{n}.{part}" for n in (0, 1) for part in ("up", "down")}
+    assert second_products(model, products) == {"layers.0.down", "layers.1.down"}
     assert [table.name for table in find_tables(model)] == ["words", "positions"]
+
+
+def one_product(opset: int, *, bias: bool) -> tuple[onnx.ModelProto, np.ndarray, np.ndarray]:
+    """Return ``x W + b``, a normalisation and a projection that changes nothing, as operators of a version, with W and b."""
+    rng = np.random.default_rng(0)
+    weight, added = rng.standard_normal((8, 4), np.float32), rng.standard_normal(4, np.float32)
+    stored = {"w": weight, "scale": np.ones(4, np.float32), "head": np.eye(4, dtype=np.float32)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["xw" if bias else "y"]),
+        helper.make_node("LayerNormalization", ["y", "scale"], ["even"]),
+        helper.make_node("MatMul", ["even", "head"], ["rows"]),
+    ]
+    if bias:
+        stored["b"] = added
+        nodes.insert(1, helper.make_node("Add", ["xw", "b"], ["y"]))
+    x, rows = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "tokens", size])
+        for name, size in (("x", 8), ("rows", 4))
+    )
+    tensors = [numpy_helper.from_array(value, name) for name, value in stored.items()]
+    graph = helper.make_graph(nodes, "one", [x], [rows], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return model, weight, added if bias else np.zeros(4, np.float32)
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize("bias", [True, False])
+def test_one_tokens_outliers_coarsen_no_other_row(opset: int, bias: bool) -> None:
+    """A row a thousand times as large, and one of zeros; the axes of a maximum are written as the operators' version wants."""
+    model, weight, added = one_product(opset, bias=bias)
+    x = np.random.default_rng(1).standard_normal((1, 3, 8), np.float32)
+    x[0, 1] *= 1000
+    x[0, 2] = 0
+    products = (x @ weight + added)[0]
+    exact = (products - products.mean(axis=1, keepdims=True)) / (products.std(axis=1, keepdims=True) + 1e-6)
+
+    def errors(by_row: tuple[str, ...]) -> np.ndarray:
+        quantised = quantize_graph(model, by_row=by_row).SerializeToString()
+        session = import_onnxruntime().InferenceSession(quantised, providers=["CPUExecutionProvider"])
+        return np.abs(session.run(None, {"x": x})[0][0] - exact).max(axis=1)
+
+    assert errors(())[0] > 0.5
+    assert errors(("w",)).max() < 0.03
 
 
 @pytest.mark.parametrize("name", ["bert-pylate", "modernbert-pylate", "xlmr-jina", "lighton"])

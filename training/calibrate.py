@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from model import ColbertModel
 
-from laterank.export.calibration import STRENGTH, factors
+from laterank.export.calibration import factors
 
 SMOOTHED = ("up", "down")
+STRENGTH = 0.8
+"""How much of an outlier moves; README.md tells what was measured."""
 
 
 @torch.no_grad()

@@ -42,7 +42,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; it is made.")],
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Write the INT8 graph, too.")] = True,
     texts: Texts = None,
-    least_cosine: LeastCosine = 0.995,
+    least_cosine: LeastCosine = 0.998,
     revision: Annotated[
         str | None, typer.Option("--revision", metavar="NAME", help="A branch, tag or commit of a hub model.")
     ] = None,

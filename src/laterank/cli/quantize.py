@@ -20,7 +20,7 @@ def quantize(
         Path, typer.Argument(metavar="FOLDER", help="A model folder with a full-precision graph.")
     ],
     texts: Texts = None,
-    least_cosine: LeastCosine = 0.995,
+    least_cosine: LeastCosine = 0.998,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:

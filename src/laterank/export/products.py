@@ -10,7 +10,15 @@ from onnx import TensorProto
 
 from laterank.errors import ModelFormatError
 
-__all__ = ["Product", "Table", "feed_forward", "find_products", "find_tables", "head_products"]
+__all__ = [
+    "Product",
+    "Table",
+    "feed_forward",
+    "find_products",
+    "find_tables",
+    "head_products",
+    "second_products",
+]
 
 NORMALISATIONS = {
     "LayerNormalization",
@@ -105,19 +113,24 @@ def head_products(model: onnx.ModelProto, products: Iterable[Product]) -> set[st
 def feed_forward(model: onnx.ModelProto, products: Iterable[Product]) -> set[str]:
     """Return the names of both products of each feed-forward part, whose inputs have the outliers.
 
-    The second takes more numbers than a hidden state has; the first is what its input comes from.
+    The first is what the input of the second comes from.
     """
     products = list(products)
-    tables, stored, makers = find_tables(model), _stored(model), _makers(model)
-    hidden = stored[tables[0].name].dims[1] if tables else min(product.inputs for product in products)
     names = {product.product: product.name for product in products}
-    found = set()
+    found, makers = second_products(model, products), _makers(model)
     for product in products:
-        if product.inputs > hidden:
-            found.add(product.name)
+        if product.name in found:
             before = {node.output[0] for node in _before(makers, [product.source])}
-            found |= {names[output] for output in before & names.keys()}
+            found = found | {names[output] for output in before & names.keys()}
     return found
+
+
+def second_products(model: onnx.ModelProto, products: Iterable[Product]) -> set[str]:
+    """Return the names of the products that take more numbers than a hidden state has: the second of each feed-forward part."""
+    products = list(products)
+    tables, stored = find_tables(model), _stored(model)
+    hidden = stored[tables[0].name].dims[1] if tables else min(product.inputs for product in products)
+    return {product.name for product in products if product.inputs > hidden}
 
 
 def _before(makers: dict[str, onnx.NodeProto], names: list[str]) -> Iterator[onnx.NodeProto]:

@@ -17,6 +17,8 @@ __all__ = ["quantize_graph", "quantize_rows"]
 
 
 SMALLEST_SCALE = 1e-7
+AXES_ARE_AN_INPUT = 18
+"""Operators' version from which ReduceMax takes its axes as an input, not as an attribute."""
 
 
 def quantize_rows(
@@ -40,6 +42,7 @@ def quantize_graph(
     *,
     smoothing: Mapping[str, Floats] | None = None,
     keep: Collection[str] = (),
+    by_row: Collection[str] = (),
     half_precision: bool = False,
     unused_ids: range = range(0),
 ) -> onnx.ModelProto:
@@ -54,6 +57,8 @@ def quantize_graph(
         smoothing: By product, what divides each input channel and multiplies the weights there (SmoothQuant,
             arXiv 2211.10438). *Shape:* ``(inputs,)`` each
         keep: Names of further products that stay in float32.
+        by_row: Names of products whose inputs are divided by each row's largest magnitude first, so that one token's outliers
+            do not coarsen the steps of all others.
         half_precision: Whether the projection and the tables' scales are stored in float16, for a smaller file.
         unused_ids: Token ids that no text becomes; the word embeddings go without their rows.
 
@@ -63,7 +68,7 @@ def quantize_graph(
     products = find_products(model)
     head = head_products(model, products)
     kept = {*keep, *head}
-    writer = _Int8Writer(model, smoothing or {}, half_precision=half_precision, unused_ids=unused_ids)
+    writer = _Int8Writer(model, smoothing or {}, by_row, half_precision=half_precision, unused_ids=unused_ids)
     replaced: dict[str, list[onnx.NodeProto]] = {}  # by the output of the node that goes
     for product in products:
         if product.name not in kept:
@@ -84,11 +89,18 @@ class _Int8Writer:
         self,
         model: onnx.ModelProto,
         smoothing: Mapping[str, Floats],
+        by_row: Collection[str],
         *,
         half_precision: bool,
         unused_ids: range,
     ) -> None:
         self._smoothing = smoothing
+        self._by_row = by_row
+        self._reduces_by_input = any(
+            operators.version >= AXES_ARE_AN_INPUT
+            for operators in model.opset_import
+            if operators.domain in ("", "ai.onnx")
+        )
         self._half_precision = half_precision
         self._unused_ids = unused_ids
         self.stored = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -105,9 +117,33 @@ class _Int8Writer:
             weight = weight * factor
         rows, scale = quantize_rows(weight)
         self._store(product.weight, rows.T)
-        inputs = [source, product.weight, self._store(f"{product.name}.scale", scale[:, 0]), ""]
-        inputs.append(product.bias or "")
+        stored = [product.weight, self._store(f"{product.name}.scale", scale[:, 0]), ""]
+        if product.name in self._by_row:
+            return [*nodes, *self._product_by_row(product, source, stored)]
+        inputs = [source, *stored, product.bias or ""]
         return [*nodes, _node("DynamicQuantizeMatMul", inputs, product.output, MICROSOFT)]
+
+    def _product_by_row(self, product: Product, source: str, stored: list[str]) -> list[onnx.NodeProto]:
+        """Divide each row by its largest magnitude, multiply, and scale back."""
+        name = product.name
+        magnitudes, largest, sizes, even, rounded = (
+            f"{name}.{part}" for part in ("magnitudes", "largest", "sizes", "even", "rounded")
+        )
+        scaled = product.product if product.bias else product.output
+        nodes = [
+            _node("Abs", [source], magnitudes),
+            self._largest(magnitudes, largest),
+            _node("Max", [largest, self._store("smallest_row", np.float32(SMALLEST_SCALE))], sizes),
+            _node("Div", [source, sizes], even),
+            _node("DynamicQuantizeMatMul", [even, *stored], rounded, MICROSOFT),
+            _node("Mul", [rounded, sizes], scaled),
+        ]
+        return [*nodes, _node("Add", [scaled, product.bias], product.output)] if product.bias else nodes
+
+    def _largest(self, source: str, output: str) -> onnx.NodeProto:
+        if self._reduces_by_input:
+            return _node("ReduceMax", [source, self._store("last_axis", np.array([-1]))], output, keepdims=1)
+        return _node("ReduceMax", [source], output, keepdims=1, axes=[-1])
 
     def half_product(self, product: Product) -> list[onnx.NodeProto]:
         """Store a product's matrix in float16 and multiply in float32."""
@@ -168,7 +204,7 @@ def _as_float(source: str) -> onnx.NodeProto:
 
 
 def _node(
-    operation: str, inputs: list[str], output: str, domain: str = "", **attributes: int
+    operation: str, inputs: list[str], output: str, domain: str = "", **attributes: int | list[int]
 ) -> onnx.NodeProto:
     while not inputs[-1]:
         inputs = inputs[:-1]
