@@ -7,11 +7,19 @@ import importlib.util
 import io
 import re
 import sys
+import textwrap
 from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.vectorstores import InMemoryVectorStore
+from llama_index.core import Document, MockEmbedding, Settings, VectorStoreIndex
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.llms import MockLLM
+from llama_index.core.node_parser import SentenceSplitter
 
 from laterank import errors
 from laterank.model import registry
@@ -117,6 +125,58 @@ def test_every_example_in_a_docstring_runs(name: str, monkeypatch: pytest.Monkey
     """What help() shows works, and prints what it says."""
     monkeypatch.setattr(registry, "_KNOWN", dict(registry._KNOWN))
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+EXAMPLES = [
+    pytest.param(textwrap.dedent(body), id=f"{module}:{number}")
+    for module in ("laterank.langchain", "laterank.llama_index")
+    for number, body in enumerate(
+        re.findall(
+            r"^ *```python\n(.*?)^ *```$",
+            (ROOT / "src" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"),
+            re.MULTILINE | re.DOTALL,
+        )
+    )
+]
+
+
+@pytest.mark.parametrize("body", EXAMPLES)
+def test_every_example_of_the_adapters_reference_runs(
+    body: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a store, an index and a pipeline, which they leave to their reader."""
+    monkeypatch.chdir(tmp_path)
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+    store.add_texts(["Venus is hot.", "Mars is red."])
+    index = VectorStoreIndex.from_documents(
+        [Document(text="Venus is hot."), Document(text="Mars is red.")],
+        embed_model=MockEmbedding(embed_dim=8),
+    )
+    monkeypatch.setattr(Settings, "_llm", MockLLM())
+    names: dict[str, Any] = {
+        "vector_store": store,
+        "index": index,
+        "IngestionPipeline": IngestionPipeline,
+        "SentenceSplitter": SentenceSplitter,
+    }
+    exec(body, names)
+    if "retriever" in names:
+        assert names["retriever"].invoke("Which planet is red?")[0].page_content == "Mars is red."
+    elif "query_engine" in names:
+        [first, _] = names["query_engine"].query("Which planet is red?").source_nodes
+        assert first.node.get_content() == "Mars is red."
+    else:
+        names["pipeline"].run(documents=[Document(text="Mars is red.")])
+        assert names["reranker"].reranker.cache.stats().documents == 1
+
+
+def test_every_example_of_a_module_is_run_above() -> None:
+    """Those that are no sessions are of the adapters."""
+    written = {
+        path.stem for path in (ROOT / "src").rglob("*.py") if "```" in path.read_text(encoding="utf-8")
+    }
+    assert written == {"langchain", "llama_index"}
+    assert len(EXAMPLES) == 3
 
 
 def test_every_page_is_in_the_navigation() -> None:
