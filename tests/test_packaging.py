@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from email.message import Message
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+
+from console import PAGES, ROOT
+
 PACKAGE = ROOT / "src" / "laterank"
 
 LAYERS = (
@@ -128,6 +132,20 @@ def test_the_wheel_holds_nothing_else(wheel_files: dict[str, int]) -> None:
 def test_the_wheel_is_smaller_than_30_megabytes(wheel: Path) -> None:
     """A model inside must not make the package a burden."""
     assert wheel.stat().st_size < 30_000_000
+
+
+def test_the_source_distribution_holds_what_its_tests_read(tmp_path: Path) -> None:
+    """Every page whose blocks run, and every program beside the package: who packages laterank runs the tests from there."""
+    run_python(
+        "-c", "import sys, hatchling.build; hatchling.build.build_sdist(sys.argv[1])", tmp_path, folder=ROOT
+    )
+    [built] = tmp_path.glob("laterank-*.tar.gz")
+    with tarfile.open(built) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    folders = [ROOT / name for name in ("benchmarks", "docs", "examples", "tests", "training")]
+    needed = {*PAGES, *(path for folder in folders for path in folder.glob("*.py"))}
+    assert len(needed) > 100
+    assert {path.relative_to(ROOT).as_posix() for path in needed} - held == set()
 
 
 def test_the_core_needs_no_framework(wheel: Path) -> None:

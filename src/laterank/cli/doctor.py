@@ -90,7 +90,8 @@ def _record(diagnosis: Diagnosis, threads: int | None, *, quiet: bool) -> None:
 def _print(diagnosis: Diagnosis) -> None:
     environment = diagnosis.environment
     packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
-    system = f"Python {environment.python} on {environment.system}, {environment.processors} processors; {packages}"
+    machine = f"{environment.system}, processors: {environment.processors}, threads: {environment.threads}"
+    system = f"Python {environment.python} on {machine}; {packages}"
     for line in wrapped(system, terminal_width(None)) if sys.stdout.isatty() else [system]:
         write(line)
     write("")

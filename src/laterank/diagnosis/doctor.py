@@ -98,7 +98,11 @@ def diagnose(
     examination = _Examination(wanted, threads)
     examination.run()
     return Diagnosis(
-        str(model), examination.folder, read_environment(), tuple(examination.findings), examination.files
+        str(model),
+        examination.folder,
+        read_environment(threads),
+        tuple(examination.findings),
+        examination.files,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a model runs on: versions, execution providers, processors."""
+"""What a model runs on: versions, execution providers, processors, threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is installed, and how many processors there are to use.
+    """What is installed, how many processors there are to use, and how many threads do.
 
     Attributes:
         python: Its version.
@@ -37,6 +37,7 @@ class Environment:
         packages: Versions by name, of those that are installed.
         providers: onnxruntime's execution providers; empty where it cannot be imported.
         processors: Those that this process may use.
+        threads: Those that encode.
     """
 
     python: str
@@ -44,10 +45,15 @@ class Environment:
     packages: dict[str, str]
     providers: tuple[str, ...]
     processors: int
+    threads: int
 
 
-def read_environment() -> Environment:
-    """Look at this machine."""
+def read_environment(threads: int | None = None) -> Environment:
+    """Look at this machine.
+
+    Args:
+        threads: Those that encode; None for every usable processor, as in ``ColbertEncoder``.
+    """
     packages = {}
     for name in PACKAGES:
         try:
@@ -64,6 +70,7 @@ def read_environment() -> Environment:
         packages,
         providers,
         usable_cpus(),
+        usable_cpus() if threads is None else threads,
     )
 
 
