@@ -125,3 +125,10 @@ def test_a_pipe_gets_no_escapes(folder: Path) -> None:
             check=False,
         )
         assert ESCAPE not in done.stdout + done.stderr, command
+
+
+def test_long_work_says_that_it_goes_on(folder: Path) -> None:
+    """With what it is at and for how long, at a terminal alone; what is said then goes away."""
+    command = ("rerank", "red", folder / "corpus.jsonl", "-m", TINY)
+    assert re.search(r"reranking 2 documents.*0:00:0", at_terminal(*command)[1])
+    assert "reranking" not in at_terminal(*command, NO_COLOR="1")[1]

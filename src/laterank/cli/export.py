@@ -10,7 +10,7 @@ import typer
 
 from laterank.cli.inputs import read_records
 from laterank.cli.options import Json, Offline
-from laterank.cli.output import byte_size, print_json, write
+from laterank.cli.output import byte_size, print_json, working, write
 from laterank.errors import LaterankError
 
 if TYPE_CHECKING:
@@ -54,16 +54,17 @@ def export(
 
     BERT, RoBERTa, XLM-R and ModernBERT need no torch.
     """
-    report = exporter().export_model(
-        model,
-        folder,
-        quantize=int8,
-        texts=sample_texts(texts),
-        least_cosine=least_cosine,
-        revision=revision,
-        overwrite=overwrite,
-        local_files_only=offline,
-    )
+    with working(f"exporting {model}"):
+        report = exporter().export_model(
+            model,
+            folder,
+            quantize=int8,
+            texts=sample_texts(texts),
+            least_cosine=least_cosine,
+            revision=revision,
+            overwrite=overwrite,
+            local_files_only=offline,
+        )
     if json:
         print_json(report.to_dict())
         return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["boxes_fit", "byte_size", "one_line", "print_json", "progress", "rich_console", "write"]
+__all__ = ["boxes_fit", "byte_size", "one_line", "print_json", "progress", "rich_console", "working", "write"]
 
 BOXES = 80
 """Columns below which the boxes of the help would cut options and words."""
@@ -67,6 +67,20 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
     with Progress(*columns, console=rich_console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Show on standard error, if that is a terminal for more than plain lines, what takes its time, and for how long."""
+    if not sys.stderr.isatty() or asked_for_plain():
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=rich_console(stderr=True), transient=True) as bar:
+        bar.add_task(description, total=None)
+        yield
 
 
 def one_line(text: str) -> str:

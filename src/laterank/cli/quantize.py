@@ -10,7 +10,7 @@ import typer
 
 from laterank.cli.export import LeastCosine, Overwrite, Texts, exporter, sample_texts, write_fidelity
 from laterank.cli.options import Json
-from laterank.cli.output import print_json, write
+from laterank.cli.output import print_json, working, write
 
 __all__ = ["quantize"]
 
@@ -25,9 +25,10 @@ def quantize(
     json: Json = False,
 ) -> None:
     """Write a model's INT8 graph beside its full-precision one, near enough by measurement."""
-    report = exporter().quantize_model(
-        folder, texts=sample_texts(texts), least_cosine=least_cosine, overwrite=overwrite
-    )
+    with working(f"quantising {folder}"):
+        report = exporter().quantize_model(
+            folder, texts=sample_texts(texts), least_cosine=least_cosine, overwrite=overwrite
+        )
     if json:
         print_json({**asdict(report), "graph": str(report.graph)})
         return

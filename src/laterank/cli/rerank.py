@@ -15,7 +15,7 @@ from laterank.checks import as_float
 from laterank.cli.groups import option_groups
 from laterank.cli.inputs import STANDARD_INPUT, Record, read_records
 from laterank.cli.options import CacheFile, Fields, FirstStageOptions, Json, ModelOptions, Score, ScoreChoice
-from laterank.cli.output import one_line, print_json, write
+from laterank.cli.output import one_line, print_json, working, write
 from laterank.cli.tables import print_rows
 from laterank.errors import InputError
 from laterank.explanation.terminal import fitted
@@ -86,17 +86,18 @@ def rerank(
     scores = _scores(documents, score_field) if kind == "weighted" else None
     with model.reranker(cache=cache, score=score) as reranker:
         for question in asked:
-            ranking = reranker.rank(
-                question.text,
-                texts,
-                top_n=top_n,
-                score_threshold=threshold,
-                fusion=kind,
-                fusion_weight=first_stage.fusion_weight,
-                first_stage_scores=scores,
-                budget=first_stage.budget,
-                patience=first_stage.patience,
-            )
+            with working(f"reranking {len(texts):,} document{'s' * (len(texts) != 1)}"):
+                ranking = reranker.rank(
+                    question.text,
+                    texts,
+                    top_n=top_n,
+                    score_threshold=threshold,
+                    fusion=kind,
+                    fusion_weight=first_stage.fusion_weight,
+                    first_stage_scores=scores,
+                    budget=first_stage.budget,
+                    patience=first_stage.patience,
+                )
             if json:
                 _print_json(ranking, documents, question.fields)
             else:
