@@ -123,6 +123,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--build", type=Path, default=HERE / "build", help="where models and checkpoints lie")
     parser.add_argument("--results", type=Path, help="default: results/, or the build folder for a part")
     options = parser.parse_args()
+    if not (options.data / "ir").is_dir():
+        parser.error(f"--data {options.data}: it has no folder ir/ with collections; see docs/measured.md")
     known = {"bm25", "minilm-pooled", "minilm-maxsim", "bundled", "bundled-fp32", ANSWERAI, CROSS_ENCODER}
     for name in options.only:
         if name not in known | {given.partition("=")[0] for given in options.also}:

@@ -161,6 +161,7 @@ def test_a_model_that_is_no_name_is_refused(model: object) -> None:
     ("typo", "meant"),
     [
         ("bundeld", "bundled"),
+        ("Bundled", "bundled"),
         ("answerdotai/answerai-colbert-smal-v1", "answerdotai/answerai-colbert-small-v1"),
     ],
 )

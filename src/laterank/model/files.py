@@ -151,7 +151,7 @@ def find_model(
         )
     except ModelNotFoundError as error:
         alike = get_close_matches(name, [BUNDLED, *(entry.name for entry in known_models())], n=1)
-        if known is None and alike:
+        if alike and alike[0] != name:
             raise ModelNotFoundError(f"{error} Did you mean {alike[0]!r}?") from error
         raise
     if known and not known.commercial_use:
