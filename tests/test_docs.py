@@ -35,9 +35,8 @@ MODULES = [
     for path in sorted((ROOT / "src").rglob("*.py"))
     if path.name != "__init__.py"
 ]
-NUMBER = re.compile(r"-?\d+\.\d+")
+NUMBER = re.compile(r"-?\d+\.\d+%?")
 BAR = re.compile("[█-▏]+ *")
-ADDED = re.compile(r"\[(?:CLS|SEP)\] \((?:start|end) token\) *")
 FORMULAS_AND_TREES = {"architecture.md": 1, "late_interaction.md": 1}
 """Text blocks that nothing prints, by page."""
 
@@ -49,14 +48,15 @@ def blocks(page: Path) -> list[tuple[str, str, int]]:
 
 
 def assert_same_output(printed: str, shown: str) -> None:
-    """Compare words exactly and decimal numbers to 0.04: INT8 rounds differently on other processors and in other onnxruntimes.
+    """Compare words exactly and decimal numbers to 0.02, percentages to 0.2%: INT8 rounds differently on other processors.
 
-    Bars show numbers that stand beside them, and which of the tokens that a model adds is met is a matter of the last digit.
+    Bars show numbers that stand beside them.
     """
-    printed, shown = (ADDED.sub("[added] ", BAR.sub("", text.strip())) for text in (printed, shown))
+    printed, shown = (BAR.sub("", text.strip()) for text in (printed, shown))
     assert NUMBER.sub("#", printed) == NUMBER.sub("#", shown)
     for ours, theirs in zip(NUMBER.findall(printed), NUMBER.findall(shown), strict=True):
-        assert float(ours) == pytest.approx(float(theirs), abs=0.04, rel=0.02)
+        step = 0.2 if theirs.endswith("%") else 0.02
+        assert float(ours.rstrip("%")) == pytest.approx(float(theirs.rstrip("%")), abs=step, rel=0)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
