@@ -1,8 +1,11 @@
-"""The FastAPI example, over ASGI in this process; test_docs_shell.py starts it as its reader does."""
+"""The FastAPI example, over ASGI in this process and once as its reader starts it."""
 
 import asyncio
 import importlib.util
 import json
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import Any
@@ -134,3 +137,23 @@ async def test_no_documents_and_blank_ones_are_no_error(client: httpx.AsyncClien
     results = (await post(client, documents=["", PASSAGES[ANSWER]])).json()["results"]
     assert [result["index"] for result in results] == [1, 0]
     assert results[1]["relevance_score"] == -1
+
+
+async def test_the_service_starts_as_its_page_says() -> None:
+    """uvicorn finds it, loads the model and answers on a port."""
+    command = "uvicorn --app-dir examples service:app"
+    assert command in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    arguments = [sys.executable, "-m", *command.split(), "--port", "0"]
+    server = await asyncio.create_subprocess_exec(*arguments, cwd=EXAMPLES.parent, stderr=subprocess.PIPE)
+    assert server.stderr is not None
+    try:
+        said = ""
+        while not (address := re.search(r"running on (http://[\d.]+:\d+)", said)):
+            line = await asyncio.wait_for(server.stderr.readline(), timeout=120)
+            assert line, said
+            said += line.decode()
+        async with httpx.AsyncClient(base_url=address[1], timeout=120, trust_env=False) as client:
+            assert (await post(client)).json()["results"][0]["index"] == RIGHT
+    finally:
+        server.terminate()
+        await server.communicate()
