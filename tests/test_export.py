@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnx import numpy_helper
 from laterank import ColbertEncoder, InputError, ModelFormatError, Reranker
 from laterank.encoding.projection import Layer, Projection
 from laterank.export import ExportReport, export_model
+from laterank.export.bert import BertNetwork
 from laterank.export.network import read_network
 from laterank.model.safetensors import read_tensor, tensor_names
 
@@ -150,6 +152,33 @@ def test_every_projection_has_the_same_meaning_in_the_graph(
     graph = tmp_path / "model.onnx"
     onnx.save(network.graph(projection), graph)
     [rows] = run(graph, ids[None], attention[None])
+    np.testing.assert_allclose(rows[attention], expected[attention], atol=1e-5)
+
+
+def test_a_layer_may_have_fewer_heads_and_neurons_than_another(tmp_path: Path) -> None:
+    """Left out or without effect is the same: by the definition, and in the graph."""
+    network = read_network(GOLDEN / "bert-pylate")
+    assert isinstance(network, BertNetwork)
+    size = network.hidden // network.heads
+    kept = np.delete(np.arange(network.hidden), np.arange(size, 2 * size))  # all heads but the second
+    silent, narrow = dict(network.weights), dict(network.weights)
+    packed = np.concatenate([kept + network.hidden * part for part in range(3)])
+    for part in ("weight", "bias"):
+        narrow[f"layers.0.qkv.{part}"] = network.weights[f"layers.0.qkv.{part}"][packed]
+        narrow[f"layers.0.up.{part}"] = network.weights[f"layers.0.up.{part}"][5:]
+    for name, places in (("attention_out", kept), ("down", np.arange(5, 64))):
+        whole = network.weights[f"layers.0.{name}.weight"]
+        narrow[f"layers.0.{name}.weight"] = whole[:, places]
+        silent[f"layers.0.{name}.weight"] = np.zeros_like(whole)
+        silent[f"layers.0.{name}.weight"][:, places] = whole[:, places]
+    ids, attention = np.arange(5, 17), np.arange(12) < 10
+    expected = replace(network, weights=silent).states(ids, attention)
+    found = replace(network, weights=narrow)
+    np.testing.assert_allclose(found.states(ids, attention), expected, atol=1e-5)
+    graph = tmp_path / "model.onnx"
+    onnx.save(found.graph(None), graph)
+    [rows] = run(graph, ids[None], attention[None])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(rows[attention], expected[attention], atol=1e-5)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from model import ColbertModel
+from model import ColbertModel, Shape
 from onnx import numpy_helper
 from safetensors.torch import load_file
 
@@ -75,7 +75,7 @@ def load_teacher(folder: Path) -> ColbertModel:
     stored = tensors(graph)
     weights = matrices(graph, stored)
     head = load_file(folder / "1_Dense" / "model.safetensors")["linear.weight"]
-    model = ColbertModel(len(head), layers=TEACHER_LAYERS)
+    model = ColbertModel(len(head), [Shape()] * TEACHER_LAYERS)
     table = {name: dequantised(stored, f"embeddings.{name}.weight") for name in EMBEDDINGS}
     state = {
         "words.weight": table["word_embeddings"],

@@ -19,9 +19,9 @@ from distil import RowRecipe, distilled
 from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
 from measure import judged_scores
-from model import ColbertModel
+from model import ColbertModel, model_of
 from more_text import fetch_more_text
-from passages import build_passages, read_passages
+from passages import build_passages, fitting_rows, read_passages
 from rank_distil import RankRecipe, rank_distilled
 from relevance import calibrate_relevance
 from row_loss import DIMS
@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
         "--start",
         choices=sorted(STARTS),
         default="pruned",
-        help="seven of the teacher's twelve layers, or all-MiniLM-L6-v2",
+        help="seven of the teacher's twelve layers, all of them made narrower, or all-MiniLM-L6-v2",
     )
     parser.add_argument(
         "--go-on", action="store_true", help="start from the shipped model; name a --first-shard of new text"
@@ -104,6 +104,16 @@ def stage_folder(options: argparse.Namespace) -> Path:
     return options.work / (f"go-on-{options.first_shard}" if options.go_on else options.start)
 
 
+def started(
+    name: str, teacher: ColbertModel, source: Path, rows: list[list[int]], place: Path
+) -> ColbertModel:
+    """Return a start's weights, kept in ``place``: some take minutes to fit."""
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(STARTS[name].load(teacher, source, rows).state_dict(), place)
+    return model_of(torch.load(place, weights_only=True, map_location="cpu"))
+
+
 def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer) -> Made:
     """Train the student in two stages and choose between their ends and the average, on development queries."""
     train_set, dev = (read_examples(options.work / f"{name}.jsonl") for name in ("train", "dev"))
@@ -114,8 +124,8 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
         dev += read_examples(options.work / "technical-dev.jsonl")
     passages = read_passages(build_passages(options.data, more_text, options.work))
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
-    start = STARTS[options.start].load(teacher, source)
     stage = stage_folder(options)
+    start = started(options.start, teacher, source, fitting_rows(passages, tokenizer), stage / "start.pt")
     stop_at = time.time() + 60 * options.minutes if options.minutes else None
     recipe = replace(RowRecipe(), first_shard=options.first_shard)
     if device() != "cpu":

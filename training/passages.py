@@ -12,9 +12,11 @@ from pathlib import Path
 
 from collections_io import read_collection, read_lines, read_records
 from data import judged_texts, read_examples, shingles, split_paragraphs
+from tokens import ColbertTokenizer
 
 SHORT_WORDS, LONG_WORDS = (30, 120), (120, 230)
 LONG_SHARE = 0.45
+FITTING_PASSAGES = 384
 SOURCE_SHARES = {"wikipedia": 0.5, "medquad": 0.1, "more": 0.4}
 
 
@@ -132,3 +134,11 @@ def build_passages(data_folder: Path, more_text: Path | None, work: Path, seed: 
 def read_passages(path: Path) -> list[Passage]:
     """Read what ``build_passages`` wrote."""
     return [Passage(*json.loads(line)) for line in read_lines(path)]
+
+
+def fitting_rows(passages: Sequence[Passage], tokenizer: ColbertTokenizer) -> list[list[int]]:
+    """Return the tokens of the first passages and of their queries, to fit a start over."""
+    first = passages[:FITTING_PASSAGES]
+    return tokenizer.documents([made.text for made in first]) + tokenizer.queries(
+        [made.query for made in first]
+    )

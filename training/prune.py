@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from colbert_teacher import TEACHER_LAYERS, load_teacher
-from model import ColbertModel
+from model import ColbertModel, Shape
 from row_loss import part_of
 from rows import Rows, Shard, autocast, read_shard
 from tokens import LAYOUT, ColbertTokenizer
@@ -21,7 +21,7 @@ SAMPLE = 80
 
 def pruned(teacher: ColbertModel, layers: Sequence[int] = KEPT_LAYERS) -> ColbertModel:
     """Return a student with the teacher's embeddings, projection and the ``layers`` named, in their order."""
-    student = ColbertModel(teacher.head.out_features, len(layers)).to(teacher.head.weight.device)
+    student = ColbertModel(teacher.head.out_features, [Shape()] * len(layers)).to(teacher.head.weight.device)
     state = {name: value for name, value in teacher.state_dict().items() if not name.startswith("layers.")}
     for place, layer in enumerate(layers):
         for name, value in teacher.layers[layer].state_dict().items():

@@ -8,10 +8,8 @@ import numpy as np
 import onnx
 import torch
 from bundle import INT8_FILE
-from model import ColbertModel
+from model import ColbertModel, shapes_of
 from onnx import numpy_helper
-
-from laterank.export.bert import layer_count
 
 
 def read_weight(stored: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -27,7 +25,8 @@ def load_shipped(folder: Path, words: torch.Tensor) -> ColbertModel:
     """Load the INT8 file of a bundle; the vocabulary embeddings were never trained and come from their source."""
     graph = onnx.load(folder / INT8_FILE).graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    model = ColbertModel(stored["head.bias"].shape[0], layer_count(stored))
+    sizes = {name: len(value) for name, value in stored.items() if value.ndim}
+    model = ColbertModel(sizes["head.bias"], shapes_of(sizes))
     state = {}
     for name, value in model.state_dict().items():
         owner, part = name.rsplit(".", 1)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model import ColbertModel, load_encoder
+from narrow import SHAPES, narrowed
 from prune import KEPT_LAYERS, pruned
 from row_loss import DIMS
 
-Load = Callable[[ColbertModel, Path], ColbertModel]
+Load = Callable[[ColbertModel, Path, Sequence[Sequence[int]]], ColbertModel]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Untrained weights: ``load`` takes the teacher and the folder of the MiniLM weights."""
+    """Untrained weights: ``load`` takes the teacher, the folder of the MiniLM weights, and token ids of texts to fit over."""
 
     load: Load
     base_model: str
@@ -28,29 +29,44 @@ TOKENIZER = """\
 The tokenizer is that of https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0).
 """
 
+TEACHER_LICENCE = "answerdotai/answerai-colbert-small-v1, Apache-2.0; its own card names its training data"
+OF_THE_TEACHER = (
+    """\
+This model is derived from answerai-colbert-small-v1
+  https://huggingface.co/answerdotai/answerai-colbert-small-v1
+by Answer.AI, under the Apache License 2.0, whose text stands in 'LICENSE'.
+"""
+    + TOKENIZER
+    + """
+Changes made by laterank: {change} and the weights trained further (README.md says how), token type embeddings were
+folded into the positions, the matrices were rounded to INT8 and stored as an ONNX graph, embeddings of unused words left out,
+the tokenizer's padding and truncation removed and two marker tokens declared.
+"""
+)
+
 STARTS = {
     "pruned": Start(
-        load=lambda teacher, _: pruned(teacher),
+        load=lambda teacher, _, __: pruned(teacher),
         base_model="answerdotai/answerai-colbert-small-v1",
         step=f"""\
 1. Embeddings, projection and {len(KEPT_LAYERS)} of the 12 layers of answerdotai/answerai-colbert-small-v1 ({", ".join(map(str, KEPT_LAYERS))}, counted
    from 0), read back from its INT8 file: the layers without which the rest came out nearest to the whole, left out one after another.
    The projection was fitted anew by least squares.""",
-        licence="answerdotai/answerai-colbert-small-v1, Apache-2.0; its own card names its training data",
-        notice="""\
-This model is derived from answerai-colbert-small-v1
-  https://huggingface.co/answerdotai/answerai-colbert-small-v1
-by Answer.AI, under the Apache License 2.0, whose text stands in 'LICENSE'.
-"""
-        + TOKENIZER
-        + """
-Changes made by laterank: layers were left out and the weights trained further (README.md says how), token type embeddings were
-folded into the positions, the matrices were rounded to INT8 and stored as an ONNX graph, embeddings of unused words left out,
-the tokenizer's padding and truncation removed and two marker tokens declared.
-""",
+        licence=TEACHER_LICENCE,
+        notice=OF_THE_TEACHER.format(change="layers were left out"),
+    ),
+    "narrowed": Start(
+        load=lambda teacher, _, rows: narrowed(teacher, rows),
+        base_model="answerdotai/answerai-colbert-small-v1",
+        step=f"""\
+1. answerdotai/answerai-colbert-small-v1, read back from its INT8 file, with {sum(shape.heads for shape in SHAPES)} of its 144 attention heads and
+   {sum(shape.neurons for shape in SHAPES):,} of its 18,432 feed-forward neurons: those without which the rest came out farthest from the whole for the time
+   they take (Optimal Brain Surgeon). Every product was fitted by least squares to stand in for what is gone, the projection, too.""",
+        licence=TEACHER_LICENCE,
+        notice=OF_THE_TEACHER.format(change="attention heads and neurons were left out"),
     ),
     "minilm": Start(
-        load=lambda _, source: load_encoder(source / "model.safetensors", max(DIMS)),
+        load=lambda _, source, __: load_encoder(source / "model.safetensors", max(DIMS)),
         base_model="sentence-transformers/all-MiniLM-L6-v2",
         step="""\
 1. The weights of sentence-transformers/all-MiniLM-L6-v2, and a projection that fits its token states to the teacher's token

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import index
-from typing import Any, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,6 +211,9 @@ class _Remembered(Generic[T]):
         """Return what is known of each text, finding out what is not."""
         keys = [_digest(text) for text in texts]
         young, old = self._young, self._old
+        at_hand = [young.get(key) for key in keys]
+        if None not in at_hand:
+            return cast("list[T]", at_hand)
         known = {key: young.get(key, old.get(key)) for key in keys}
         unknown = {key: text for key, text in zip(keys, texts, strict=True) if known[key] is None}
         if unknown:

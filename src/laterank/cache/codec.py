@@ -45,9 +45,12 @@ CODEC_VERSION = 1
 HEADER = struct.Struct("<2sBBIII")
 """Magic, version, storage, rows, dim, checksum; little-endian, 16 bytes."""
 CHECKSUM = struct.Struct("<I")
+HEAD_SIZE = HEADER.size - CHECKSUM.size
 NO_CHECKSUM = bytes(CHECKSUM.size)
 """What stands in the checksum's place while it is calculated."""
 MAGIC = b"LR"
+FLOAT32, FLOAT16, INT8 = np.dtype("<f4"), np.dtype("<f2"), np.dtype(np.int8)
+"""Made once: numpy takes as long to read a name as to make an array."""
 LARGEST_INT8 = 127
 HALF_EXPONENT = np.uint16(0x7C00)
 """The bits of a float16's exponent: all are set in NaN and infinity alone."""
@@ -104,8 +107,7 @@ def encode_many(documents: Mapping[bytes, StoredRows], storage: RowStorage) -> d
     for dim, rows_of in by_dim.items():
         bodies = _bodies(list(rows_of.values()), storage)
         for (key, rows), body in zip(rows_of.items(), bodies, strict=True):
-            head = HEADER.pack(MAGIC, CODEC_VERSION, storage_code(storage), len(rows), dim, 0)
-            head = head[: -CHECKSUM.size]
+            head = HEADER.pack(MAGIC, CODEC_VERSION, storage_code(storage), len(rows), dim, 0)[:HEAD_SIZE]
             encoded[key] = head + CHECKSUM.pack(_checksum(key, head, body)) + body
     return encoded
 
@@ -125,7 +127,7 @@ def decode_rows(encoded: bytes, *, key: bytes) -> StoredRows:
     if magic != MAGIC or version != CODEC_VERSION or code >= len(STORAGES):
         raise CacheError(f"these bytes are no rows of format {CODEC_VERSION}")
     body = memoryview(encoded)[HEADER.size :]
-    if checksum != _checksum(key, encoded[: -CHECKSUM.size + HEADER.size], body):
+    if checksum != _checksum(key, encoded[:HEAD_SIZE], body):
         raise CacheError("the checksum is wrong: the bytes are damaged, or another document's")
     storage = STORAGES[code]
     if len(body) != _body_bytes(storage, count, dim):
@@ -204,10 +206,10 @@ def _halved(rows: Rows) -> NDArray[np.float16]:
 
 def _rows_in(encoded: bytes, storage: RowStorage, count: int, dim: int) -> StoredRows:
     if storage == "int8":
-        scales = np.ndarray((count,), "<f4", encoded, HEADER.size)
-        numbers = np.ndarray((count, dim), np.int8, encoded, HEADER.size + 4 * count)
+        scales = np.ndarray((count,), FLOAT32, encoded, HEADER.size)
+        numbers = np.ndarray((count, dim), INT8, encoded, HEADER.size + 4 * count)
         return QuantizedRows.of_checked(numbers, scales)
-    rows: Rows = np.ndarray((count, dim), "<f2" if storage == "float16" else "<f4", encoded, HEADER.size)
+    rows: Rows = np.ndarray((count, dim), FLOAT16 if storage == "float16" else FLOAT32, encoded, HEADER.size)
     return rows
 
 
@@ -219,4 +221,4 @@ def _body_bytes(storage: RowStorage, count: int, dim: int) -> int:
 
 def _checksum(key: bytes, head: bytes, body: bytes | memoryview) -> int:
     """Return CRC-32 over all three: several gigabytes a second, for damage and mix-ups, not for an attacker."""
-    return zlib.crc32(body, zlib.crc32(b"".join((key, head, NO_CHECKSUM))))
+    return zlib.crc32(body, zlib.crc32(key + head + NO_CHECKSUM))

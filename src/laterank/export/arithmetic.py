@@ -44,14 +44,14 @@ def attend(query: Floats, key: Floats, value: Floats, heads: int, seen: NDArray[
     """``softmax(q k^T / sqrt(d)) v`` in each head (Vaswani et al. 2017, arXiv 1706.03762).
 
     Args:
-        query: *Shape:* ``(tokens, hidden)``, as of ``key`` and ``value``
+        query: *Shape:* ``(tokens, heads * head_size)``, as of ``key`` and ``value``
         key: What queries are compared with.
         value: What is mixed.
         heads: How many pieces a row is cut into.
         seen: Whether the token of a row sees that of a column. *Shape:* ``(tokens, tokens)``
 
     Returns:
-        *Shape:* ``(tokens, hidden)``
+        *Shape:* as of ``query``
     """
     parts = [rows.reshape(len(rows), heads, -1).transpose(1, 0, 2) for rows in (query, key, value)]
     scores = parts[0] @ parts[1].transpose(0, 2, 1) / np.sqrt(np.float32(parts[0].shape[-1]))

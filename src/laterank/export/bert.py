@@ -30,7 +30,7 @@ class BertNetwork(NamedParts):
         weights: ``words.weight``, ``positions.weight``, ``norm.weight``, ``norm.bias`` and, for each layer,
             ``layers.0.qkv``, ``.attention_out``, ``.attention_norm``, ``.up``, ``.down``, ``.output_norm``, each with
             ``.weight`` and ``.bias``. *Shape of a product's weight:* ``(out, in)``
-        heads: Attention heads.
+        heads: Attention heads of a layer whose attention is as wide as a hidden state; a narrower one has fewer of that size.
         epsilon: What every normalisation adds to the variance.
         activation: As ``hidden_act`` of ``config.json`` names it.
     """
@@ -78,7 +78,8 @@ class BertNetwork(NamedParts):
         for number in range(self.layers):
             name = f"layers.{number}"
             query, key, value = np.split(self._product(states, f"{name}.qkv"), 3, axis=-1)
-            mixed = attend(query, key, value, self.heads, np.broadcast_to(attention, (len(ids), len(ids))))
+            seen = np.broadcast_to(attention, (len(ids), len(ids)))
+            mixed = attend(query, key, value, self._heads(query.shape[1]), seen)
             states = self._normalised(
                 states + self._product(mixed, f"{name}.attention_out"), f"{name}.attention_norm"
             )
@@ -86,12 +87,17 @@ class BertNetwork(NamedParts):
             states = self._normalised(states + lowered, f"{name}.output_norm")
         return states
 
+    def _heads(self, wide: int) -> int:
+        """Count the heads of an attention that is ``wide`` numbers wide."""
+        return wide * self.heads // self.hidden
+
     def _layer(self, graph: GraphWriter, states: str, number: int) -> str:
         name, short = f"layers.{number}", f"l{number}"
         packed = self._add_product(graph, states, f"{name}.qkv")
         parts = [f"{short}.query", f"{short}.key", f"{short}.value"]
         graph.split(packed, parts, f"{short}.split")
-        mixed = graph.attention(number, parts, self.heads, self.hidden)
+        wide = self.weights[f"{name}.qkv.weight"].shape[0] // 3
+        mixed = graph.attention(number, parts, self._heads(wide), wide)
         attended = self._add_product(graph, mixed, f"{name}.attention_out")
         states = self._residual(graph, attended, states, f"{name}.attention_norm", f"{short}.attended")
         raised = self._add_product(graph, states, f"{name}.up")

@@ -97,7 +97,7 @@ class GraphWriter:
         self.add("Cast", ["mask_min"], "unmasked", to=TensorProto.BOOL)
 
     def attention(
-        self, layer: int, inputs: Sequence[str], heads: int, hidden: int, *, bias: str | None = None
+        self, layer: int, inputs: Sequence[str], heads: int, wide: int, *, bias: str | None = None
     ) -> str:
         """Add attention (Vaswani et al. 2017, arXiv 1706.03762), which takes the flash path where nothing is hidden.
 
@@ -105,13 +105,13 @@ class GraphWriter:
             layer: Its number, for names.
             inputs: Queries, keys and values.
             heads: Attention heads.
-            hidden: Numbers in a hidden state.
+            wide: Numbers in a row of each of them.
             bias: What is added to similarities unless ``all_near`` holds; None for nothing.
         """
         masked = [*inputs, "", "mask32", *([bias] if bias else [])]
         branches = {
-            "then_branch": _attention(f"l{layer}.unmasked", [*inputs], heads, hidden),
-            "else_branch": _attention(f"l{layer}.masked", masked, heads, hidden),
+            "then_branch": _attention(f"l{layer}.unmasked", [*inputs], heads, wide),
+            "else_branch": _attention(f"l{layer}.masked", masked, heads, wide),
         }
         return self.add("If", ["all_near" if bias else "unmasked"], f"l{layer}.mixed", **branches)
 
@@ -140,10 +140,10 @@ class GraphWriter:
         return helper.make_model(body, opset_imports=operators, ir_version=9, producer_name="laterank")
 
 
-def _attention(output: str, inputs: list[str], heads: int, hidden: int) -> onnx.GraphProto:
+def _attention(output: str, inputs: list[str], heads: int, wide: int) -> onnx.GraphProto:
     """Return one branch of the choice between unmasked attention and masked."""
     node = helper.make_node(
         "MultiHeadAttention", inputs, [output], domain=MICROSOFT, num_heads=heads, name=output
     )
-    shape = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", "tokens", hidden])
+    shape = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", "tokens", wide])
     return helper.make_graph([node], output, [], [shape])

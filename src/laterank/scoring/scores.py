@@ -55,12 +55,12 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
     """
     if isinstance(query, QuantizedRows):
         raise InputTypeError("query is QuantizedRows, expected a float array of shape (tokens, dim)")
-    _check_rows(query, "query", None)
+    _check_rows(query)
     if not isinstance(documents, Iterable):
         raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of arrays")
     documents = list(documents)
     for position, document in enumerate(documents):
-        _check_rows(document, f"documents[{position}]", query.shape[1])
+        _check_rows(document, position, query.shape[1])
     scores = np.empty(len(documents), dtype=np.float32)
 
     def score(task: tuple[Kernel[Any], list[int], int]) -> None:
@@ -129,11 +129,16 @@ def _each(function: Callable[[Any], None], items: Sequence[Any], threads: int) -
         function(item)
 
 
-def _check_rows(rows: StoredRows, name: str, dim: int | None) -> None:
+def _check_rows(rows: StoredRows, position: int | None = None, dim: int | None = None) -> None:
+    """Refuse what cannot be scored: the query, or the document at a position."""
     if not isinstance(rows, QuantizedRows) and (not isinstance(rows, np.ndarray) or rows.dtype.kind != "f"):
         kind = f"an array of {rows.dtype}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise InputTypeError(f"{name} is {kind}, expected a float array of shape (tokens, dim)")
+        raise InputTypeError(f"{_name(position)} is {kind}, expected a float array of shape (tokens, dim)")
     if len(rows.shape) != 2 or rows.shape[0] == 0 or (dim is not None and rows.shape[1] != dim):
         raise ShapeError(
-            f"{name} has shape {rows.shape}, expected (at least 1, {'dim' if dim is None else dim})"
+            f"{_name(position)} has shape {rows.shape}, expected (at least 1, {'dim' if dim is None else dim})"
         )
+
+
+def _name(position: int | None) -> str:
+    return "query" if position is None else f"documents[{position}]"
