@@ -13,6 +13,7 @@ import speed_encoding
 import speed_fidelity
 import speed_growth
 import speed_hundred_thousand
+import speed_limit
 import speed_maxsim
 import speed_memory
 import speed_sharing
@@ -58,6 +59,12 @@ PARTS = {
         speed_cold.measure_cold,
         speed_cold.cold_tables,
         speed_cold.cold_bars,
+    ),
+    "limit": Part(
+        "How far encoding is from the machine's limit",
+        speed_limit.measure_limit,
+        speed_limit.limit_tables,
+        speed_limit.limit_bars,
     ),
     "thousand": Part(
         "Cold: ten times as many",

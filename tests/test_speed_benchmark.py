@@ -5,9 +5,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+from conftest import GOLDEN
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
+
+from laterank.export import export_model
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -174,3 +180,41 @@ def test_weights_that_are_written_for_torch_are_read_again(tmp_path: Path) -> No
     assert set(tensor_names(tmp_path / "model.safetensors")) == set(tensors)
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(read_tensor(tmp_path / "model.safetensors", name), tensor)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "model_int8.onnx"])
+def test_the_products_alone_are_those_of_the_graph(file: str, tmp_path: Path) -> None:
+    """Four a layer and the projection, with the weights that the graph has, and each gives what its weights say."""
+    from speed_limit import PRODUCTS, products_alone
+
+    export_model(GOLDEN / "bert-pylate", tmp_path / "model")
+    whole = onnx.load(tmp_path / "model" / "onnx" / file)
+    alone = products_alone(whole)
+    weights = {tensor.name: tensor for tensor in whole.graph.initializer}
+    found = [node.input[1] for node in alone.graph.node]
+    assert found == [n.input[1] for n in whole.graph.node if n.op_type in PRODUCTS and n.input[1] in weights]
+    assert len(found) == 4 * 2 + 1
+    session = onnxruntime.InferenceSession(alone.SerializeToString(), providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    feed = {
+        node.name: random.standard_normal((5, node.shape[1])).astype(np.float32)
+        for node in session.get_inputs()
+    }
+    for node, product in zip(alone.graph.node, session.run(None, feed), strict=True):
+        matrix = numpy_helper.to_array(weights[node.input[1]]).astype(np.float32)
+        if node.op_type == "DynamicQuantizeMatMul":
+            assert not any(node.input[3:4])  # a zero point, which these weights do not have
+            matrix = matrix * numpy_helper.to_array(weights[node.input[2]])
+        expected = feed[node.input[0]] @ matrix
+        if len(node.input) > 4 and node.input[4]:
+            expected = expected + numpy_helper.to_array(weights[node.input[4]])
+        assert np.abs(product - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_a_graph_without_products_is_refused() -> None:
+    """Nothing to time is an error, not a time of nothing."""
+    from speed_limit import products_alone
+
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    with pytest.raises(ValueError, match="no product with a stored weight"):
+        products_alone(empty)
