@@ -167,6 +167,25 @@ def test_pieces_hold_every_text_once(sizes: list[int], workers: int) -> None:
     assert flat == sorted(sizes, reverse=True)
 
 
+@given(
+    sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=300),
+    speeds=st.lists(st.floats(0.7, 1.0), min_size=1, max_size=5),
+)
+@example(sizes=[900] * 400, speeds=[1.0, 0.8])
+def test_all_workers_end_at_about_the_same_time(sizes: list[int], speeds: list[float]) -> None:
+    """Each takes the next piece when it is free: the last is done no later than it takes to do a small piece."""
+    least, most = 2_000, 64_000
+    free = [0.0] * len(speeds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool_module, "PIECE_CHARACTERS", (least, most))
+        pieces = _pieces(sizes, len(speeds))
+    for piece in pieces:
+        first = min(range(len(free)), key=free.__getitem__)
+        free[first] += sum(sizes[index] for index in piece) / speeds[first]
+    ideal = sum(sizes) / sum(speeds)
+    assert max(free) <= ideal + 1.2 * (least + max(sizes)) / min(speeds)
+
+
 # --- when they are used ---------------------------------------------------------------------------------------------
 
 

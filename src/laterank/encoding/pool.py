@@ -26,8 +26,9 @@ Rows = NDArray[np.float32]
 
 START_CHARACTERS, RUNNING_CHARACTERS = 16_000, 2_000
 """What there has to be for each worker before processes are started, and before running ones are asked."""
-PIECES_PER_WORKER = 4
-"""Into how many pieces a worker's share is cut, so that all end at about the same time."""
+PIECES_PER_SHARE = 2
+"""Into how many pieces each worker's share of what is left is cut: large ones first, small ones last, so that all workers end at
+about the same time (guided self-scheduling, Polychronopoulos and Kuck 1987)."""
 PIECE_CHARACTERS = (2_000, 64_000)
 """The least and the most of a piece, but for a single longer text: the most is about one run on a GPU."""
 START_SECONDS = 120.0
@@ -257,15 +258,16 @@ def _closed() -> WorkerError:
 
 
 def _pieces(sizes: Sequence[int], workers: int) -> list[list[int]]:
-    """Cut positions into pieces of about the same work, texts of like length together, the longest first."""
+    """Cut positions into pieces, texts of like length together, the longest texts and the largest pieces first."""
     least, most = PIECE_CHARACTERS
-    target = min(max(sum(sizes) // (workers * PIECES_PER_WORKER), least), most)
+    left = sum(sizes)
     pieces: list[list[int]] = []
-    filled = target
+    target = filled = 0
     for position in sorted(range(len(sizes)), key=lambda position: -sizes[position]):
         if filled >= target:
+            target, filled = min(max(left // (workers * PIECES_PER_SHARE), least), most), 0
             pieces.append([])
-            filled = 0
         pieces[-1].append(position)
         filled += sizes[position] + 1  # even of nothing a model reads its special tokens
+        left -= sizes[position]
     return pieces
