@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,7 +22,9 @@ Rows = NDArray[np.float32]
 SIMILARITIES_AT_ONCE = 1 << 17
 """Numbers in a similarity block: 512 KiB stay in the processor's cache, however many candidates there are."""
 LENGTH_STEP = 8
-"""Documents share a block if they are as long up to here: finer steps make more blocks, coarser ones more padding."""
+"""Blocks have a multiple of rows: a product of very few adds up in another order, and no score may depend on company."""
+MOST_PADDING = 0.15
+"""How much shorter than the longest of its block a document may be: less makes more blocks, more is more work in each."""
 MULTIPLICATIONS_PER_THREAD = 1 << 25
 """Some 0.5 ms of work, several times what starting a thread takes."""
 
@@ -106,13 +109,20 @@ def _as_floats(rows: StoredRows) -> StoredRows:
 
 
 def _blocks(lengths: Sequence[int], most_rows: int) -> Iterator[tuple[list[int], int]]:
-    """Yield places of documents that have about one length, and that length: at most ``most_rows`` rows, or one document."""
-    by_length: dict[int, list[int]] = {}
-    for place, length in enumerate(lengths):
-        by_length.setdefault(-(-length // LENGTH_STEP) * LENGTH_STEP, []).append(place)
-    for length, places in sorted(by_length.items(), reverse=True):
-        most = max(1, most_rows // length)
-        yield from ((places[start : start + most], length) for start in range(0, len(places), most))
+    """Yield places of documents that have about one length, and a length for all: at most ``most_rows`` rows, or one document."""
+    block: list[int] = []
+    longest = shortest = most = 0
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if block and (len(block) == most or lengths[place] < shortest):
+            yield block, longest
+            block = []
+        if not block:
+            shortest = math.ceil(lengths[place] * (1 - MOST_PADDING))
+            longest = math.ceil(lengths[place] / LENGTH_STEP) * LENGTH_STEP
+            most = max(1, most_rows // longest)
+        block.append(place)
+    if block:
+        yield block, longest
 
 
 def _each(function: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
