@@ -30,7 +30,7 @@ SHAPES = tuple(
         (3, 128),
     )
 )
-"""By layer; ``narrow_search.py`` prints how they were found."""
+"""By layer, as ``narrow_search.py`` finds them; other texts to search over move a few by a head or some 64 neurons."""
 NEURONS_AT_ONCE = 16
 
 
