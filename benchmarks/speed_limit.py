@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from speed_numbers import Bar, speed_up, table, times_cells
 from speed_texts import passages
 
 from laterank import ColbertEncoder
+from laterank.encoding.batching import CPU_BATCHING
 from laterank.export.saving import load_graph
 
 __all__ = ["limit_bars", "limit_tables", "measure_limit", "products_alone"]
@@ -77,7 +79,9 @@ def measure_limit(options: argparse.Namespace) -> dict[str, Any]:
             encoder.encode_documents(texts[:8])
             lengths = encoder.count_tokens(texts)
             calls[f"{precision}, {WHOLE}"] = partial(encoder.encode_documents, texts)
-            calls[f"{precision}, {ALONE}"] = _products(folder / file, lengths, options.threads)
+            batching = CPU_BATCHING if precision == "fp32" else replace(CPU_BATCHING, texts=1)
+            runs = [sum(lengths[place] for place in batch) for batch in batching.plan(lengths)]
+            calls[f"{precision}, {ALONE}"] = _products(folder / file, runs, options.threads)
         found[kind] = {
             "documents": len(texts),
             "tokens_mean": float(np.mean(lengths)),
@@ -86,27 +90,27 @@ def measure_limit(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _products(file: Path, lengths: Sequence[int], threads: int) -> Any:
-    """Return a call that does every document's products, one document a run and one run a thread."""
+def _products(file: Path, runs: Sequence[int], threads: int) -> Callable[[], None]:
+    """Return a call that does the products of each run, given as its tokens, side by side on threads as the encoder does."""
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     graph = products_alone(load_graph(file)).SerializeToString()
     session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
     feeds: dict[int, dict[str, Rows]] = {
-        length: {
-            node.name: random.standard_normal((length, node.shape[1])).astype(np.float32)
+        tokens: {
+            node.name: random.standard_normal((tokens, node.shape[1])).astype(np.float32)
             for node in session.get_inputs()
         }
-        for length in set(lengths)
+        for tokens in set(runs)
     }
 
-    def run(length: int) -> None:
-        session.run(None, feeds[length])
+    def run(tokens: int) -> None:
+        session.run(None, feeds[tokens])
 
     def call() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, sorted(lengths, reverse=True)))
+            list(pool.map(run, runs))
 
     call()
     return call

@@ -1,29 +1,21 @@
 """What fits calibration.json, against the definitions and against what the package makes of it."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from conftest import training_module
 
 from laterank.model.calibration import Calibration, read_calibrations
 
 
 @pytest.fixture(scope="module")
 def probability() -> ModuleType:
-    """Import training/probability.py, which is no part of the package."""
-    path = Path(__file__).parents[1] / "training" / "probability.py"
-    spec = importlib.util.spec_from_file_location("probability", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["probability"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    """Import ``training/probability.py``."""
+    return training_module("probability")
 
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -1,25 +1,16 @@
 """Leaving out inputs of a linear map, against the definition of the error and of least squares."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from conftest import training_module
 
 
 @pytest.fixture(scope="module")
 def surgeon() -> ModuleType:
-    """Import training/surgeon.py, which is no part of the package."""
-    path = Path(__file__).parents[1] / "training" / "surgeon.py"
-    spec = importlib.util.spec_from_file_location("surgeon", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["surgeon"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    """Import ``training/surgeon.py``."""
+    return training_module("surgeon")
 
 
 def case(inputs: int = 12, outputs: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -80,12 +80,11 @@ def cuts(weight: Matrix, moments: Matrix, group: int = 1, at_once: int = 1) -> l
         cheapest = np.sort(np.argsort(_costs(weight, inverse, group))[:at_once])
         gone = (cheapest[:, None] * group + np.arange(group)).ravel()
         stays = np.delete(np.arange(len(kept)), gone)
-        between = np.linalg.solve(inverse[np.ix_(gone, gone)], inverse[gone])
-        error += float(
-            np.sum(np.linalg.solve(inverse[np.ix_(gone, gone)], weight[:, gone].T) * weight[:, gone].T)
-        )
-        weight = weight[:, stays] - weight[:, gone] @ between[:, stays]
-        inverse = inverse[np.ix_(stays, stays)] - inverse[np.ix_(stays, gone)] @ between[:, stays]
+        own, lost = inverse[np.ix_(gone, gone)], weight[:, gone]
+        error += float(np.sum(np.linalg.solve(own, lost.T) * lost.T))
+        taken_over = np.linalg.solve(own, inverse[np.ix_(gone, stays)])
+        weight = weight[:, stays] - lost @ taken_over
+        inverse = inverse[np.ix_(stays, stays)] - inverse[np.ix_(stays, gone)] @ taken_over
         kept = kept[stays]
         found.append(Cut(kept, error))
     return found

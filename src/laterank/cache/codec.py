@@ -176,7 +176,7 @@ def _bodies(documents: Sequence[Rows], storage: RowStorage) -> list[bytes]:
             scales, numbers = _quantised(rows)
             bodies += [scales[own].tobytes() + numbers[own].tobytes() for own in ranges]
         else:
-            numbers_kept = _halved(rows) if storage == "float16" else rows.astype("<f4", copy=False)
+            numbers_kept = _halved(rows) if storage == "float16" else rows.astype(FLOAT32, copy=False)
             bodies += [numbers_kept[own].tobytes() for own in ranges]
     return bodies
 
@@ -192,7 +192,7 @@ def _quantised(rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     bits = (largest / np.float32(LARGEST_INT8)).view(np.uint32)
     scales = ((bits + SCALE_BITS_CLEARED) & ~SCALE_BITS_CLEARED).view(np.float32)
     divisors = np.where(scales == 0, np.float32(np.inf), scales)
-    return scales.astype("<f4"), np.rint(rows / divisors[:, None]).astype(np.int8)
+    return scales.astype(FLOAT32), np.rint(rows / divisors[:, None]).astype(INT8)
 
 
 def _halved(rows: Rows) -> NDArray[np.float16]:
@@ -201,7 +201,7 @@ def _halved(rows: Rows) -> NDArray[np.float16]:
         raise InputError(
             f"a number of the rows is {np.abs(rows).max():g}, too large for float16; use float32"
         )
-    return np.asarray(halved, dtype="<f2")
+    return np.asarray(halved, dtype=FLOAT16)
 
 
 def _rows_in(encoded: bytes, storage: RowStorage, count: int, dim: int) -> StoredRows:
