@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from model import shapes_of
 from safetensors.numpy import save
 from tokens import DOCUMENT_MARKER, QUERY_MARKER, SKIPLIST, Layout
 
@@ -35,13 +37,21 @@ def write_tokenizer(source: Path, target: Path) -> None:
     target.write_text(json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
 
+def widths(weights: Mapping[str, np.ndarray]) -> dict[str, int | list[int]]:
+    """Return how many heads and neurons the layers have: a number where all have the same, a list where they differ."""
+    shapes = shapes_of({name: len(value) for name, value in weights.items()})
+    heads, neurons = [shape.heads for shape in shapes], [shape.neurons for shape in shapes]
+    named = {"num_attention_heads": heads, "intermediate_size": neurons}
+    return {name: sizes if len(set(sizes)) > 1 else sizes[0] for name, sizes in named.items()}
+
+
 def write_configs(
     source: Path, target: Path, layout: Layout, weights: dict[str, np.ndarray], dims: tuple[int, ...]
 ) -> None:
     """Write the PyLate configuration files and the projection, which the graph also holds."""
     dim = len(weights["head.bias"])
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    config |= {"_name_or_path": "laterank", "num_hidden_layers": layer_count(weights)}
+    config |= {"_name_or_path": "laterank", "num_hidden_layers": layer_count(weights)} | widths(weights)
     write_json(target / "config.json", config)
     write_json(target / "sentence_bert_config.json", {"max_seq_length": POSITIONS, "do_lower_case": False})
     colbert = {

@@ -29,7 +29,7 @@ from select_model import best_average
 from shipped import load_shipped
 from source import fetch_source
 from starts import STARTS
-from technical import build_technical
+from technical import build_abstracts, build_technical
 from tokens import LAYOUT, ColbertTokenizer
 
 from laterank import ColbertEncoder
@@ -59,8 +59,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--start",
         choices=sorted(STARTS),
-        default="pruned",
-        help="seven of the teacher's twelve layers, all of them made narrower, or all-MiniLM-L6-v2",
+        default="narrowed",
+        help="all of the teacher's layers made narrower, seven of them whole, or all-MiniLM-L6-v2",
     )
     parser.add_argument(
         "--go-on", action="store_true", help="start from the shipped model; name a --first-shard of new text"
@@ -110,7 +110,8 @@ def started(
     """Return a start's weights, kept in ``place``: some take minutes to fit."""
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(STARTS[name].load(teacher, source, rows).state_dict(), place)
+        torch.save(STARTS[name].load(teacher, source, rows).state_dict(), place.with_suffix(".part"))
+        place.with_suffix(".part").rename(place)
     return model_of(torch.load(place, weights_only=True, map_location="cpu"))
 
 
@@ -120,8 +121,10 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
     more_text = None if options.passages_only else fetch_more_text(options.work)
     if more_text:
         build_technical(more_text, options.data, options.work)
-        train_set += read_examples(options.work / "technical-train.jsonl")
-        dev += read_examples(options.work / "technical-dev.jsonl")
+        build_abstracts(more_text, options.data, options.work)
+        for place in sorted(options.work.glob("*-train.jsonl")):
+            train_set += read_examples(place)
+            dev += read_examples(place.with_name(place.name.replace("-train", "-dev")))
     passages = read_passages(build_passages(options.data, more_text, options.work))
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
     stage = stage_folder(options)

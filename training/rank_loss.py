@@ -1,4 +1,4 @@
-"""The loss of ranking distillation: MaxSim over a query's candidates against a distribution, rows held to the teacher's."""
+"""The loss of ranking distillation: MaxSim over a query's candidates against distributions, rows held to the teacher's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 ROW_WEIGHT = 2.0
+COLBERT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +42,32 @@ def cosine_loss(rows: Tensor, target: Tensor, scored: Tensor) -> Tensor:
 
 
 def rank_loss(model: ColbertModel, scale: Tensor, batch: Ranking) -> tuple[Tensor, dict[str, float]]:
-    """Return the cross-entropy of the candidates' distribution plus the distance of all rows to the teacher's."""
-    device = batch.target.device.type
+    """Return the cross-entropy of the candidates' distribution plus the distance of all rows to the teacher's.
+
+    The distribution aimed at is ``batch.target``, mixed with what the teacher's rows make of the same candidates at the
+    student's own scale: a student that scores as the teacher does is not pulled by that half.
+    """
     queries, width = batch.target.shape
-    owner = torch.arange(queries, device=batch.target.device).repeat_interleave(
-        batch.queries.scored.sum(dim=1)
-    )
-    with autocast(device):
+    counts = batch.queries.scored.sum(dim=1)
+    owner = torch.arange(queries, device=counts.device).repeat_interleave(counts)
+    with autocast(counts.device.type):
         query_rows = model(batch.queries.ids, batch.queries.attended).float()
     rows = cosine_loss(query_rows, batch.queries.target, batch.queries.scored)
-    flat = query_rows[batch.queries.scored]
-    scores = flat.new_zeros(queries, queries * width)
+    flat, aim = query_rows[batch.queries.scored], batch.queries.target[batch.queries.scored]
+    found, wanted = (flat.new_zeros(queries, queries * width) for _ in range(2))
     for part, places in zip(batch.documents, batch.places, strict=True):
-        with autocast(device):
+        with autocast(counts.device.type):
             documents = model(part.ids, part.attended).float()
         rows = rows + cosine_loss(documents, part.target, part.scored) * (len(places) / (queries * width))
-        scores[:, places] = maxsim(flat, owner, queries, documents, part.scored)
-    own = scores.view(queries, queries, width)[torch.arange(queries), torch.arange(queries)]
-    ranking = -(batch.target * functional.log_softmax(own * scale.exp(), dim=1)).sum(dim=1).mean()
+        found[:, places] = maxsim(flat, owner, queries, documents, part.scored)
+        wanted[:, places] = maxsim(aim, owner, queries, part.target, part.scored)
+    own, teachers = (own_candidates(scores, width) * scale.exp() for scores in (found, wanted))
+    target = torch.lerp(batch.target, functional.softmax(teachers.detach(), dim=1), COLBERT_SHARE)
+    ranking = -(target * functional.log_softmax(own, dim=1)).sum(dim=1).mean()
     return ranking + ROW_WEIGHT * rows, {"ranking": ranking.item(), "rows": rows.item()}
+
+
+def own_candidates(scores: Tensor, width: int) -> Tensor:
+    """Return each query's scores of its own candidates out of those of everybody's. *Shape:* ``(queries, width)``."""
+    queries = torch.arange(len(scores), device=scores.device)
+    return scores.view(len(scores), len(scores), width)[queries, queries]

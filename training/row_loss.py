@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 DIMS = {96: 1.0, 64: 0.4, 48: 0.2}
-SIMILARITY_WEIGHT = 5.0
+SIMILARITY_WEIGHT = 20.0
 
 
 @dataclass(frozen=True, slots=True)

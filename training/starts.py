@@ -1,4 +1,4 @@
-"""The two places a student can start from: how its weights are read, and what its card and NOTICE say of them."""
+"""The three places a student can start from: how its weights are read, and what its card and NOTICE say of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training and development queries over technical and scientific prose, which web questions and Wikipedia lack."""
+"""Training and development queries over technical prose and biomedical abstracts, which web questions and Wikipedia lack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from data import (
     Example,
     dev_examples,
     judged_texts,
+    retrieved,
     sentence_queries,
     shingles,
     training_example,
@@ -21,11 +22,13 @@ TRAIN_QUERIES = 2400
 MIN_WORDS = 60
 POOL = 24_000
 SOURCE = "technical-sentence"
+ABSTRACTS = "abstract"
+ABSTRACTS_FILE = "abstracts.jsonl.gz"
 
 
 def prose(more_text: Path, seen: set[int], rng: random.Random) -> list[dict[str, str]]:
     """Draw passages long enough to ask about, of every source the same number at most, none that a judged collection holds."""
-    sources = sorted(more_text.glob("*.jsonl.gz"))
+    sources = sorted(path for path in more_text.glob("*.jsonl.gz") if path.name != ABSTRACTS_FILE)
     drawn = []
     for source in sources:
         records = [
@@ -43,15 +46,52 @@ def build_technical(more_text: Path, data_folder: Path, work: Path, seed: int = 
         return
     rng = random.Random(seed)
     seen, _ = judged_texts(data_folder / "ir")
-    records = prose(more_text, seen, rng)
-    titles = sorted({record["title"] for record in records})
-    held_out = set(rng.sample(titles, len(titles) // 8))
-    train = [record for record in records if record["title"] not in held_out]
-    dev = [record for record in records if record["title"] in held_out]
+    train, dev = split(prose(more_text, seen, rng), rng)
     for role, paragraphs, count in (("train", train, TRAIN_QUERIES), ("dev", dev, 2 * DEV_QUERIES)):
         made = [
             Example(SOURCE, one.query, one.documents, one.relevant)
             for one in sentence_queries(paragraphs, count, rng)
         ]
-        kept = [training_example(one, rng) for one in made] if role == "train" else dev_examples(made)
-        write_examples(work / f"technical-{role}.jsonl", kept)
+        write_role(work / f"technical-{role}.jsonl", made, role, rng)
+
+
+def build_abstracts(more_text: Path, data_folder: Path, work: Path, seed: int = 0) -> None:
+    """Write ``abstracts-train.jsonl`` and ``abstracts-dev.jsonl`` once: titles and sentences ask for their abstract."""
+    if (work / "abstracts-dev.jsonl").exists() or not (more_text / ABSTRACTS_FILE).exists():
+        return
+    rng = random.Random(seed)
+    seen, _ = judged_texts(data_folder / "ir")
+    for role, records in zip(
+        ("train", "dev"),
+        split(
+            [one for one in read_records(more_text / ABSTRACTS_FILE) if not shingles(one["text"]) & seen], rng
+        ),
+        strict=True,
+    ):
+        half, texts = len(records) // 2, [record["text"] for record in records]
+        titles = [record["title"] for record in records[:half]]
+        made = retrieved(ABSTRACTS, titles, [[position] for position in range(half)], texts)
+        made += [
+            Example(ABSTRACTS, one.query, one.documents, one.relevant)
+            for one in sentence_queries(records[half:], half, rng)
+        ]
+        rng.shuffle(made)
+        write_role(work / f"abstracts-{role}.jsonl", made, role, rng)
+
+
+def split(
+    records: list[dict[str, str]], rng: random.Random
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Hold an eighth of the titles out for development."""
+    titles = sorted({record["title"] for record in records})
+    held_out = set(rng.sample(titles, len(titles) // 8))
+    return (
+        [record for record in records if record["title"] not in held_out],
+        [record for record in records if record["title"] in held_out],
+    )
+
+
+def write_role(place: Path, made: list[Example], role: str, rng: random.Random) -> None:
+    """Write examples with the candidates that training, or choosing a model, needs."""
+    kept = [training_example(one, rng) for one in made] if role == "train" else dev_examples(made)
+    write_examples(place, kept)
