@@ -73,7 +73,7 @@ class Int8Kernel:
     def __init__(self, query: Floats) -> None:
         largest = np.abs(query).max(axis=1).astype(np.float32)
         self._steps = largest / np.float32(LARGEST_PART)
-        divisors = np.where(largest == 0, np.float32(np.inf), self._steps)
+        divisors = np.where(self._steps == 0, np.float32(np.inf), self._steps)
         whole = np.rint(query / divisors[:, None]).astype(np.int32).T
         high = (whole + BASE // 2) // BASE
         self._high = np.ascontiguousarray(high, dtype=np.int8)
