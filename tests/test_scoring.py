@@ -199,6 +199,22 @@ def test_broken_numbers_are_not_hidden_by_a_maximum(storage: str, broken: float,
     assert np.isfinite(maxsim(query, [good, spoilt, good])).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("storage", ["int8", "float16", "float32"])
+def test_a_broken_document_changes_no_other_score(storage: str) -> None:
+    """To the last bit: what shares a block with NaN is scored as it is alone."""
+    rng = np.random.default_rng(0)
+    for dim in (48, 96, 128, 300):
+        query = unit_rows(rng, 21, dim)
+        documents = [stored(unit_rows(rng, 40, dim), storage) for _ in range(8)]
+        alone = [maxsim(query, [document])[0] for document in documents]
+        broken = np.full((40, dim), np.nan, dtype=np.float16 if storage == "float16" else np.float32)
+        if storage == "int8":
+            broken = QuantizedRows(np.ones((40, dim), np.int8), np.full(40, np.nan, np.float32))
+        *together, last = maxsim(query, [*documents, broken])
+        assert together == alone
+        assert np.isnan(last)
+
+
 @pytest.mark.parametrize("graph", [FLOAT32_GRAPH, FLOAT16_GRAPH, INT8_GRAPH])
 def test_the_graphs_are_valid_onnx(graph: bytes) -> None:
     """Written by hand, they pass the checker and the inference of every shape."""
