@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -173,7 +174,7 @@ def test_pieces_hold_every_text_once(sizes: list[int], workers: int) -> None:
 )
 @example(sizes=[900] * 400, speeds=[1.0, 0.8])
 def test_all_workers_end_at_about_the_same_time(sizes: list[int], speeds: list[float]) -> None:
-    """Each takes the next piece when it is free: the last is done no later than it takes to do a small piece."""
+    """Each takes the next piece when it is free; the last is later than all could be, at best, by little more than a small piece."""
     least, most = 2_000, 64_000
     free = [0.0] * len(speeds)
     with pytest.MonkeyPatch.context() as patch:
@@ -425,6 +426,14 @@ def test_closing_ends_the_processes_and_a_later_call_starts_others(
     assert_gone(first)
     assert_same(encoder.encode_documents(TEXTS), expected)
     assert set(pids(encoder)).isdisjoint(first)
+
+
+def test_what_was_closed_is_forgotten(encoder: ColbertEncoder) -> None:
+    """However often a service closes and starts again, nothing of what it closed stays in memory."""
+    encoder.encode_documents(TEXTS)
+    crew = weakref.ref(encoder._pool._crew)
+    encoder.close()
+    wait_until(lambda: gc.collect() >= 0 and crew() is None)
 
 
 @processes

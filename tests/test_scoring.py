@@ -3,12 +3,13 @@
 import multiprocessing
 import os
 import warnings
+from itertools import pairwise
 from unittest import mock
 
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from laterank import InputTypeError, maxsim
@@ -110,6 +111,7 @@ def test_stored_rows_score_as_their_numbers_in_double_precision_do(
     rows=st.integers(1, 33),
     dim=st.integers(1, 130),
 )
+@example(lengths=[200, 196, 181, 172, 171, 169, 145, 60, 52, 8, 3, 1], rows=32, dim=96)
 def test_a_stored_documents_score_is_its_own(storage: str, lengths: list[int], rows: int, dim: int) -> None:
     """Alone or in company, on one thread or three, in blocks or not: the same to the last bit."""
     rng = np.random.default_rng(len(lengths))
@@ -118,9 +120,31 @@ def test_a_stored_documents_score_is_its_own(storage: str, lengths: list[int], r
         [stored(unit_rows(rng, length, dim), storage) for length in lengths],
     )
     alone = [maxsim(query, [document])[0] for document in documents]
-    with mock.patch.multiple(scores, SIMILARITIES_AT_ONCE=500, MULTIPLICATIONS_PER_THREAD=1):
-        for threads in (1, 3):
-            assert maxsim(query, documents, threads=threads).tolist() == alone
+    for most in (500, scores.SIMILARITIES_AT_ONCE):
+        with mock.patch.multiple(scores, SIMILARITIES_AT_ONCE=most, MULTIPLICATIONS_PER_THREAD=1):
+            for threads in (1, 3):
+                assert maxsim(query, documents, threads=threads).tolist() == alone
+
+
+@given(st.lists(st.integers(1, 400), max_size=60), st.integers(1, 3000))
+@example(lengths=[8, 7, 6, 5, 4, 3, 2, 1], most_rows=64)
+def test_blocks_hold_every_document_once_with_little_padding(lengths: list[int], most_rows: int) -> None:
+    """Within the bound, and none is ended by a document that would not have been padded further than its step."""
+    blocks = list(scores._blocks(lengths, most_rows))
+    assert sorted(place for block, _ in blocks for place in block) == list(range(len(lengths)))
+    for block, length in blocks:
+        assert length % scores.LENGTH_STEP == 0
+        assert len(block) == 1 or len(block) * length <= most_rows
+        longest = max(lengths[place] for place in block)
+        assert length - scores.LENGTH_STEP < longest <= length
+        for place in block:
+            assert (
+                lengths[place] >= longest * (1 - scores.MOST_PADDING)
+                or lengths[place] > length - scores.LENGTH_STEP
+            )
+    for (block, length), (following, _) in pairwise(blocks):
+        if lengths[following[0]] > length - scores.LENGTH_STEP:
+            assert (len(block) + 1) * length > most_rows
 
 
 def test_forms_may_be_mixed() -> None:
@@ -150,6 +174,12 @@ def test_zero_rows_score_zero_in_int8() -> None:
     assert maxsim(np.zeros((3, 4), np.float32), [rows]).tolist() == [0.0]
 
 
+def test_a_query_of_the_smallest_numbers_scores_zero_in_int8() -> None:
+    """Numbers whose steps float32 cannot tell from 0 are no division by zero."""
+    rows = QuantizedRows(np.ones((2, 4), np.int8), np.ones(2, np.float32))
+    assert maxsim(np.full((3, 4), 1e-44, np.float32), [rows]).tolist() == [0.0]
+
+
 @pytest.mark.parametrize("storage", ["int8", "float16", "float32"])
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 @pytest.mark.parametrize("place", range(0, 40, 13))
@@ -167,6 +197,22 @@ def test_broken_numbers_are_not_hidden_by_a_maximum(storage: str, broken: float,
         spoilt = good.copy()  # type: ignore[union-attr]
         spoilt[place, 5] = broken  # type: ignore[index]
     assert np.isfinite(maxsim(query, [good, spoilt, good])).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16", "float32"])
+def test_a_broken_document_changes_no_other_score(storage: str) -> None:
+    """To the last bit: what shares a block with NaN is scored as it is alone."""
+    rng = np.random.default_rng(0)
+    for dim in (48, 96, 128, 300):
+        query = unit_rows(rng, 21, dim)
+        documents = [stored(unit_rows(rng, 40, dim), storage) for _ in range(8)]
+        alone = [maxsim(query, [document])[0] for document in documents]
+        broken = np.full((40, dim), np.nan, dtype=np.float16 if storage == "float16" else np.float32)
+        if storage == "int8":
+            broken = QuantizedRows(np.ones((40, dim), np.int8), np.full(40, np.nan, np.float32))
+        *together, last = maxsim(query, [*documents, broken])
+        assert together == alone
+        assert np.isnan(last)
 
 
 @pytest.mark.parametrize("graph", [FLOAT32_GRAPH, FLOAT16_GRAPH, INT8_GRAPH])

@@ -41,10 +41,9 @@ class Layer(nn.Module):
         batch, tokens, _ = states.shape
         query, key, value = self.qkv(states).view(batch, tokens, 3, -1, HEAD_SIZE).permute(2, 0, 3, 1, 4)
         weights = (query @ key.transpose(2, 3)).mul(HEAD_SIZE**-0.5).masked_fill(~mask, -1e4).softmax(dim=-1)
-        mixed = (
-            weights.to(value.dtype) @ value
-        )  # written out: the backward of torch's fused attention is slow on a CPU
-        return mixed.transpose(1, 2).reshape(batch, tokens, -1)
+        # Written out: the backward of torch's fused attention is slow on a CPU.
+        heads = weights.to(value.dtype) @ value
+        return heads.transpose(1, 2).reshape(batch, tokens, -1)
 
     def raised(self, states: Tensor) -> Tensor:
         """Return the feed-forward neurons. *Shape:* ``(batch, tokens, neurons)``."""

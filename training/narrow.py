@@ -71,6 +71,11 @@ def fit(product: nn.Linear, inputs: Tensor, wanted: Tensor) -> None:
     product.bias.add_(change[:, -1])
 
 
+def embedded(model: ColbertModel, rows: Sequence[Sequence[int]]) -> Tensor:
+    """Return what the first layer reads of texts, their tokens end to end. *Shape:* ``(tokens, 384)``."""
+    return torch.cat([model.embedded(torch.tensor([list(row)]))[0] for row in rows])
+
+
 def mixed(layer: Layer, states: Tensor, lengths: Sequence[int]) -> Tensor:
     """Return the heads' outputs of texts whose tokens lie end to end. *Shape:* ``(tokens, heads * 32)``."""
     everywhere = torch.ones(1, 1, 1, 1, dtype=torch.bool)
@@ -86,7 +91,7 @@ class Reading:
         mixed: The heads' outputs.
         attended: The sum that the first normalisation takes.
         states: What the feed-forward part reads.
-        raised: Its neurons before the activation.
+        up: Its neurons before the activation.
         lowered: The sum that the second normalisation takes.
     """
 
@@ -94,7 +99,7 @@ class Reading:
     mixed: Tensor
     attended: Tensor
     states: Tensor
-    raised: Tensor
+    up: Tensor
     lowered: Tensor
 
     @classmethod
@@ -103,10 +108,9 @@ class Reading:
         heads = mixed(layer, states, lengths)
         attended = states + layer.attention_out(heads)
         between = layer.attention_norm(attended)
-        raised = layer.up(between)
-        return cls(
-            layer.qkv(states), heads, attended, between, raised, between + layer.down(functional.gelu(raised))
-        )
+        up = layer.up(between)
+        lowered = between + layer.down(functional.gelu(up))
+        return cls(layer.qkv(states), heads, attended, between, up, lowered)
 
     def head_cuts(self, layer: Layer) -> list[Cut]:
         """Return what leaving out one head after another costs the whole layer."""
@@ -114,7 +118,7 @@ class Reading:
 
     def neuron_cuts(self, layer: Layer) -> list[Cut]:
         """Return what leaving out its neurons costs."""
-        return cuts(matrix(layer.down), moments(functional.gelu(self.raised)), at_once=NEURONS_AT_ONCE)
+        return cuts(matrix(layer.down), moments(functional.gelu(self.up)), at_once=NEURONS_AT_ONCE)
 
 
 def of_size(found: Sequence[Cut], size: int) -> np.ndarray:
@@ -123,7 +127,11 @@ def of_size(found: Sequence[Cut], size: int) -> np.ndarray:
 
 
 def fewer_heads(layer: Layer, whole: Reading, states: Tensor, lengths: Sequence[int], heads: int) -> Tensor:
-    """Leave a layer some heads, fitted over the narrower network's states; return the sum that its normalisation takes."""
+    """Leave a layer some heads, fitted over the narrower network's states.
+
+    Returns:
+        The sum that the first normalisation takes. *Shape:* ``(tokens, 384)``
+    """
     kept = of_size(whole.head_cuts(layer), heads * HEAD_SIZE)
     packed = np.concatenate([kept + layer.attention_out.in_features * part for part in range(3)])
     out = of_inputs(layer.attention_out, moments(whole.mixed), kept)
@@ -136,11 +144,15 @@ def fewer_heads(layer: Layer, whole: Reading, states: Tensor, lengths: Sequence[
 
 
 def fewer_neurons(layer: Layer, whole: Reading, states: Tensor, neurons: int) -> Tensor:
-    """Leave a layer some neurons, fitted over what it reads now; return the sum that its normalisation takes."""
+    """Leave a layer some neurons, fitted over what it reads now.
+
+    Returns:
+        The sum that the second normalisation takes. *Shape:* ``(tokens, 384)``
+    """
     kept = of_size(whole.neuron_cuts(layer), neurons)
-    down = of_inputs(layer.down, moments(functional.gelu(whole.raised)), kept)
+    down = of_inputs(layer.down, moments(functional.gelu(whole.up)), kept)
     up = of_outputs(layer.up, kept)
-    fit(up, states, whole.raised[:, kept])
+    fit(up, states, whole.up[:, kept])
     layer.up, layer.down = up, down
     found = layer.raised(states)
     fit(down, found, whole.lowered - states)
@@ -163,8 +175,7 @@ def narrowed(
     """
     student = copy.deepcopy(teacher).cpu()
     lengths = [len(row) for row in rows]
-    wanted = torch.cat([student.embedded(torch.tensor([list(row)]))[0] for row in rows])
-    states = wanted
+    states = wanted = embedded(student, rows)
     for layer, shape in zip(student.layers, shapes, strict=True):
         whole = Reading.of(layer, wanted, lengths)
         wanted = layer.output_norm(whole.lowered)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from colbert_teacher import load_teacher
 from model import HEAD_SIZE, ColbertModel, Shape
-from narrow import Reading
+from narrow import Reading, embedded
 from passages import fitting_rows, read_passages
 from tokens import LAYOUT, ColbertTokenizer
 from torch import Tensor
@@ -48,7 +48,7 @@ def energy(sums: Tensor) -> float:
 def layer_errors(teacher: ColbertModel, rows: Sequence[Sequence[int]]) -> list[Errors]:
     """Measure what every layer of the whole teacher loses at every size."""
     lengths = [len(row) for row in rows]
-    states = torch.cat([teacher.embedded(torch.tensor([list(row)]))[0] for row in rows])
+    states = embedded(teacher, rows)
     errors = []
     for layer in teacher.layers:
         found = Reading.of(layer, states, lengths)
@@ -71,7 +71,11 @@ def smaller(shape: Shape) -> list[Shape]:
 
 
 def search(errors: Sequence[Errors], budget: float) -> list[Shape]:
-    """Take, over and over, from the layer that loses least for the time it saves, until all fit into ``budget``."""
+    """Take, over and over, from the layer that loses least for the time it saves, until all fit into ``budget``.
+
+    Raises:
+        ValueError: If the smallest layers take longer.
+    """
     shapes = [Shape() for _ in errors]
     while sum(map(cost, shapes)) > budget:
         steps = [

@@ -113,6 +113,8 @@ class EncoderPool:
         """End the processes now; a later call starts others. Calls that wait for them get a ``WorkerError``."""
         with self._lock:
             crew, self._crew = self._crew, None
+            if self._finalizer is not None:
+                self._finalizer.detach()  # it would keep the crew for as long as there is a pool
         if crew is not None:
             crew.stop()
 

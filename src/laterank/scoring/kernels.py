@@ -73,7 +73,7 @@ class Int8Kernel:
     def __init__(self, query: Floats) -> None:
         largest = np.abs(query).max(axis=1).astype(np.float32)
         self._steps = largest / np.float32(LARGEST_PART)
-        divisors = np.where(largest == 0, np.float32(np.inf), self._steps)
+        divisors = np.where(self._steps == 0, np.float32(np.inf), self._steps)
         whole = np.rint(query / divisors[:, None]).astype(np.int32).T
         high = (whole + BASE // 2) // BASE
         self._high = np.ascontiguousarray(high, dtype=np.int8)
@@ -118,5 +118,8 @@ def _best_of_floats(graph: bytes, block: NDArray[Any], columns: Floats) -> Float
     best, total = run(graph, {"documents": block, "query": columns})
     if np.isfinite(total):
         return np.asarray(best)
-    with np.errstate(invalid="ignore", over="ignore"):  # numpy's maximum passes NaN on, onnxruntime's may not
-        return np.asarray(np.matmul(as_float32(block), columns).max(axis=1))
+    with np.errstate(invalid="ignore", over="ignore"):
+        similarities = np.matmul(as_float32(block), columns)
+    broken = ~np.isfinite(similarities).all(axis=(1, 2), keepdims=True)[:, 0]
+    # numpy's maximum passes NaN on, onnxruntime's may not; the other documents' stays what it is without such company
+    return np.asarray(np.where(broken, similarities.max(axis=1), best))

@@ -22,9 +22,11 @@ Rows = NDArray[np.float32]
 SIMILARITIES_AT_ONCE = 1 << 17
 """Numbers in a similarity block: 512 KiB stay in the processor's cache, however many candidates there are."""
 LENGTH_STEP = 8
-"""Blocks have a multiple of rows: a product of very few adds up in another order, and no score may depend on company."""
+"""Documents of a block are brought to a multiple of it: a product of very few rows adds up in another order, and no score may
+depend on company."""
 MOST_PADDING = 0.15
-"""How much shorter than the longest of its block a document may be: less makes more blocks, more is more work in each."""
+"""How much shorter than the longest of its block a document may be, as a share of it, where it is shorter by ``LENGTH_STEP`` or
+more: less makes more blocks, more is more work in each."""
 MULTIPLICATIONS_PER_THREAD = 1 << 25
 """Some 0.5 ms of work, several times what starting a thread takes."""
 
@@ -117,8 +119,8 @@ def _blocks(lengths: Sequence[int], most_rows: int) -> Iterator[tuple[list[int],
             yield block, longest
             block = []
         if not block:
-            shortest = math.ceil(lengths[place] * (1 - MOST_PADDING))
             longest = math.ceil(lengths[place] / LENGTH_STEP) * LENGTH_STEP
+            shortest = min(math.ceil(lengths[place] * (1 - MOST_PADDING)), longest - LENGTH_STEP + 1)
             most = max(1, most_rows // longest)
         block.append(place)
     if block:
