@@ -118,5 +118,7 @@ def _best_of_floats(graph: bytes, block: NDArray[Any], columns: Floats) -> Float
     best, total = run(graph, {"documents": block, "query": columns})
     if np.isfinite(total):
         return np.asarray(best)
-    with np.errstate(invalid="ignore", over="ignore"):  # numpy's maximum passes NaN on, onnxruntime's may not
-        return np.asarray(np.matmul(as_float32(block), columns).max(axis=1))
+    with np.errstate(invalid="ignore", over="ignore"):
+        similarities = np.matmul(as_float32(block), columns)
+    best[~np.isfinite(similarities).all(axis=(1, 2))] = np.nan  # which onnxruntime's maximum may hide
+    return np.asarray(best)
