@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -425,6 +426,20 @@ def test_closing_ends_the_processes_and_a_later_call_starts_others(
     assert_gone(first)
     assert_same(encoder.encode_documents(TEXTS), expected)
     assert set(pids(encoder)).isdisjoint(first)
+
+
+def test_what_was_closed_is_forgotten(encoder: ColbertEncoder) -> None:
+    """A service that closes its workers whenever it is idle does not grow."""
+    encoder.start_workers()
+    assert encoder._pool is not None
+    crew = weakref.ref(encoder._pool._crew)
+    encoder.close()
+
+    def is_gone() -> bool:
+        gc.collect()
+        return crew() is None
+
+    wait_until(is_gone)
 
 
 @processes

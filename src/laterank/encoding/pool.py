@@ -112,9 +112,9 @@ class EncoderPool:
     def close(self) -> None:
         """End the processes now; a later call starts others. Calls that wait for them get a ``WorkerError``."""
         with self._lock:
-            crew, self._crew = self._crew, None
-        if crew is not None:
-            crew.stop()
+            self._crew, stop = None, self._finalizer
+        if stop is not None:
+            stop()  # once, and nothing keeps the crew any more
 
     def _size(self, text: str) -> int:
         return min(len(text), self._longest)
