@@ -215,6 +215,19 @@ def test_a_broken_document_changes_no_other_score(storage: str) -> None:
         assert np.isnan(last)
 
 
+@pytest.mark.parametrize("storage", ["float16", "float32"])
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_broken_document_leaves_the_others_scores_as_they_are(storage: str, broken: float) -> None:
+    """To the last bit, though they share its block, which numpy multiplies in another order."""
+    rng = np.random.default_rng(0)
+    query, good = unit_rows(rng, 1, 300), [stored(unit_rows(rng, 40, 300), storage) for _ in range(9)]
+    spoilt = np.array(good[0])
+    spoilt[7, 5] = broken
+    *found, last = maxsim(query, [*good, spoilt]).tolist()
+    assert found == maxsim(query, good).tolist()
+    assert not np.isfinite(last)
+
+
 @pytest.mark.parametrize("graph", [FLOAT32_GRAPH, FLOAT16_GRAPH, INT8_GRAPH])
 def test_the_graphs_are_valid_onnx(graph: bytes) -> None:
     """Written by hand, they pass the checker and the inference of every shape."""
@@ -264,6 +277,11 @@ def test_the_arguments_are_left_alone() -> None:
             r"documents\[0\] has shape \(3, 5\), expected \(at least 1, 4\)",
         ),
         (np.ones((0, 4)), [np.ones((3, 4))], r"query has shape \(0, 4\)"),
+        (
+            np.ones((2, 0)),
+            [np.ones((3, 0))],
+            r"query has shape \(2, 0\), expected \(at least 1, at least 1\)",
+        ),
         (np.ones(4), [np.ones((3, 4))], r"query has shape \(4,\)"),
         (np.ones((2, 4)), [np.ones((3, 4, 1))], r"documents\[0\] has shape \(3, 4, 1\)"),
     ],

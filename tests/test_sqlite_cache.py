@@ -4,6 +4,7 @@ import copy
 import logging
 import os
 import pickle
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -391,6 +392,16 @@ def test_a_file_deleted_while_in_use_is_made_again(path: Path) -> None:
         cache.put_many({b"a": rows(1)})
         assert there(cache, b"a") == [True]
         assert path.is_file()
+
+
+def test_closing_makes_no_deleted_file_again(tmp_path: Path) -> None:
+    """A temporary folder stays deleted, though a cache in it was closed later, at the end of the process."""
+    folder = tmp_path / "temporary"
+    with SqliteCache(folder / "rows.sqlite") as cache:
+        cache.put_many({b"a": rows(1)})
+        assert there(cache, b"a") == [True]
+        shutil.rmtree(folder)
+    assert not folder.exists()
 
 
 def test_a_file_replaced_while_in_use_is_left_alone(

@@ -98,7 +98,9 @@ def contents(cache: SqliteCache) -> CacheContents:
     """
     with _lent(cache) as connection:
         documents, size = totals(connection)
-        [(oldest, latest)] = connection.execute("SELECT min(used), max(used) FROM entries")
+        [(oldest, latest)] = connection.execute(
+            "SELECT CAST(min(used) AS INTEGER), CAST(max(used) AS INTEGER) FROM entries"
+        )
         kinds: dict[str, int] = {}
         for (head,) in connection.execute("SELECT CAST(substr(body, 1, 16) AS BLOB) FROM bodies"):
             kind = describe_rows(head) or "damaged"
@@ -132,7 +134,7 @@ def verify(cache: SqliteCache, *, remove: bool = False, tell: Tell = lambda done
                 connection.executemany("DELETE FROM entries WHERE id = ?", [(id_,) for id_, _ in damaged])
     return Verification(
         documents,
-        tuple(bytes(key).hex() for _, key in damaged),
+        tuple(key.hex() for _, key in damaged),
         tuple(structure),
         removed=len(damaged) if remove else 0,
     )
@@ -183,11 +185,14 @@ def copy_cache(cache: SqliteCache, target: Path) -> int:
 def _entries(connection: sqlite3.Connection) -> Iterator[list[tuple[int, bytes, bytes]]]:
     """Yield id, key and body of every document, some at a time; a document without a body has an empty one."""
     query = (
-        "SELECT entries.id, key, CAST(coalesce(body, x'') AS BLOB) FROM entries LEFT JOIN bodies USING (id) "
+        "SELECT entries.id, CAST(coalesce(key, x'') AS BLOB), CAST(coalesce(body, x'') AS BLOB) "
+        "FROM entries LEFT JOIN bodies USING (id) "
         "WHERE entries.id > ? ORDER BY entries.id LIMIT ?"
     )
     last = -1
     while piece := connection.execute(query, (last, ENTRIES_AT_ONCE)).fetchall():
+        if piece[-1][0] <= last:  # where pages are mixed up, this would go round for ever
+            raise sqlite3.DatabaseError("its documents are out of order")
         yield piece
         last = piece[-1][0]
 

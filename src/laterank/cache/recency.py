@@ -72,8 +72,8 @@ def write_uses(file: SqliteFile, recency: Recency) -> None:
 def finish(file: SqliteFile, recency: Recency) -> None:
     """Close the file, when its cache is closed or forgotten, or the interpreter ends."""
     try:
-        if recency.pending:
+        if recency.pending and file.path.exists():  # a deleted file is not made anew
             write_uses(file, recency)
-    except CacheError as error:
+    except (CacheError, OSError) as error:
         logger.debug("%s: %s", file.path, error)
     file.close()

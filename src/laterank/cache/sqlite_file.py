@@ -38,10 +38,13 @@ SETTINGS = (
     "PRAGMA temp_store = MEMORY",
 )
 
+DAMAGE = (sqlite3.DatabaseError, sqlite3.IntegrityError, UnicodeDecodeError)
+"""The last is of sqlite3 itself: SQLite's words on a damaged schema quote it, whatever its bytes are."""
 
-def is_damage(error: sqlite3.Error) -> bool:
+
+def is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
     """Tell a damaged file from a locked, full, read-only or unreachable one, which sqlite3 calls operational errors."""
-    return type(error) in (sqlite3.DatabaseError, sqlite3.IntegrityError)
+    return type(error) in DAMAGE
 
 
 def out_of_use(path: Path, error: sqlite3.OperationalError) -> CacheError:
@@ -96,7 +99,7 @@ class SqliteFile:
             yield opened.connection
             if not wait:
                 opened.connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._give_back(opened, keep=False)
             if is_damage(error):
                 raise self._damaged(error) from error
@@ -185,7 +188,7 @@ class SqliteFile:
                 if "lock" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_SECONDS)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise self._damaged(error) from error
 
     def _open_once(self) -> _Opened:
@@ -273,7 +276,7 @@ class SqliteFile:
                 for statement in SCHEMA:
                     connection.execute(statement)
 
-    def _damaged(self, error: sqlite3.Error | str) -> CacheError:
+    def _damaged(self, error: Exception | str) -> CacheError:
         return CacheError(
             f"{self.path} is no cache, or a damaged one ({error}). A cache only holds what can be encoded again: delete it, "
             f"with {self.path.name}-wal and {self.path.name}-shm beside it, if it was one; otherwise choose another path"

@@ -103,7 +103,7 @@ def evict(connection: sqlite3.Connection, max_bytes: int) -> int:
     if size > max_bytes:
         for id_, body_size in connection.execute("SELECT id, size FROM entries ORDER BY used, id"):
             dropped.append((id_,))
-            size -= body_size
+            size -= _whole(body_size, "a document's size")
             if size <= max_bytes:
                 break
         connection.executemany("DELETE FROM entries WHERE id = ?", dropped)
@@ -118,16 +118,25 @@ def clear(connection: sqlite3.Connection) -> None:
 
 def totals(connection: sqlite3.Connection) -> tuple[int, int]:
     """Return the number of documents and the bytes of their bodies."""
-    counted: tuple[int, int] | None = connection.execute("SELECT documents, size FROM totals").fetchone()
+    counted: tuple[object, object] | None = connection.execute(
+        "SELECT documents, size FROM totals"
+    ).fetchone()
     if counted is None:
         raise sqlite3.DatabaseError("its totals are gone")
-    return counted
+    return _whole(counted[0], "its count of documents"), _whole(counted[1], "its total size")
 
 
 def give_back_space(connection: sqlite3.Connection) -> None:
     """Make the file as small as what it holds, as far as no other process is reading it at this moment."""
     connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after one page
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _whole(number: object, name: str) -> int:
+    """Return a number of the file's own, which damage may have made anything of."""
+    if not isinstance(number, int):
+        raise sqlite3.DatabaseError(f"{name} is {type(number).__name__}, expected a whole number")
+    return number
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterator[tuple[Sequence[bytes], str]]:

@@ -112,11 +112,9 @@ class EncoderPool:
     def close(self) -> None:
         """End the processes now; a later call starts others. Calls that wait for them get a ``WorkerError``."""
         with self._lock:
-            crew, self._crew = self._crew, None
-            if self._finalizer is not None:
-                self._finalizer.detach()  # it would keep the crew for as long as there is a pool
-        if crew is not None:
-            crew.stop()
+            self._crew, stop = None, self._finalizer
+        if stop is not None:
+            stop()  # once, and nothing keeps the crew any more
 
     def _size(self, text: str) -> int:
         return min(len(text), self._longest)

@@ -120,6 +120,5 @@ def _best_of_floats(graph: bytes, block: NDArray[Any], columns: Floats) -> Float
         return np.asarray(best)
     with np.errstate(invalid="ignore", over="ignore"):
         similarities = np.matmul(as_float32(block), columns)
-    broken = ~np.isfinite(similarities).all(axis=(1, 2), keepdims=True)[:, 0]
-    # numpy's maximum passes NaN on, onnxruntime's may not; the other documents' stays what it is without such company
-    return np.asarray(np.where(broken, similarities.max(axis=1), best))
+    best[~np.isfinite(similarities).all(axis=(1, 2))] = np.nan  # which onnxruntime's maximum may hide
+    return np.asarray(best)

@@ -47,7 +47,7 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
         Raw sums, in [-query_tokens, query_tokens]. *Shape:* ``(len(documents),)``
 
     Raises:
-        ShapeError: If the query or a document has no tokens, or a document has another ``dim``.
+        ShapeError: If the query or a document has no tokens or no numbers, or a document has another ``dim``.
         InputTypeError: If an argument is no array of float numbers, nor INT8 rows.
         ProviderError: If onnxruntime is missing.
 
@@ -146,9 +146,9 @@ def _check_rows(rows: StoredRows, position: int | None = None, dim: int | None =
     if not isinstance(rows, QuantizedRows) and (not isinstance(rows, np.ndarray) or rows.dtype.kind != "f"):
         kind = f"an array of {rows.dtype}" if isinstance(rows, np.ndarray) else type(rows).__name__
         raise InputTypeError(f"{_name(position)} is {kind}, expected a float array of shape (tokens, dim)")
-    if len(rows.shape) != 2 or rows.shape[0] == 0 or (dim is not None and rows.shape[1] != dim):
+    if len(rows.shape) != 2 or 0 in rows.shape or (dim is not None and rows.shape[1] != dim):
         raise ShapeError(
-            f"{_name(position)} has shape {rows.shape}, expected (at least 1, {'dim' if dim is None else dim})"
+            f"{_name(position)} has shape {rows.shape}, expected (at least 1, {'at least 1' if dim is None else dim})"
         )
 
 
