@@ -71,14 +71,15 @@ The model is under the Apache License 2.0 (`LICENSE`); `NOTICE` names where the 
 RECIPE = """\
 {start}
 2. Row distillation: {passages} passages of up to 300 tokens{epochs}, half of them Wikipedia's, a tenth medical answers
-   and the rest scientific, technical and computing text, each with a query (a heading, one or more sentences, a web question). Every
+   and the rest scientific, technical and computing text and biomedical abstracts, each with a query (a heading, one or more sentences, a web question).
+   `training/README.md` tells in which rounds the shipped run took them, and which it took twice. Every
    token embedding learns the one of answerdotai/answerai-colbert-small-v1 (Apache-2.0, 12 layers), and so do all similarities between
    query and document rows and their maxima, at each dimension that ships. The teacher's space was turned first so that its
    leading dimensions carry most.
-3. Ranking distillation: {examples} queries with eight of BM25's candidates each (web questions, headings, sentences of Wikipedia and of technical
-   prose, medical questions, WikiQA questions). The softmax of MaxSim learns the scores of cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself
-   trained on MS MARCO) at temperature {temperature:g}, mixed half and half with the known relevant document where there is one, while rows
-   stay near the first teacher's.
+3. Ranking distillation: {examples} queries with eight of BM25's candidates each (web questions, headings, sentences of Wikipedia, of technical prose
+   and of abstracts, their titles, medical questions, WikiQA questions). The softmax of MaxSim learns the scores of cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself
+   trained on MS MARCO) at temperature {temperature:g}, mixed half and half with the known relevant document where there is one, and with the
+   first teacher's own MaxSim at the student's scale, while rows stay near that teacher's.
 4. Of the end of 2, the end of 3 and the average of their weights, the best on development queries ships.
    Development nDCG@10 x 100 by the share of 3: {selection}.
 5. INT8: weights with a scale per output column, activations quantised per run, inputs of the feed-forward products smoothed
@@ -98,6 +99,7 @@ DATA = """\
 - Natural Questions, questions only (NQ-open dev and EfficientQA), CC-BY-SA-3.0.
 - MedQuAD, github.com/abachaa/MedQuAD, CC-BY-4.0.
 - WikiQA train, Microsoft Research data licence.
+- Biomedical abstracts of journals whose every article is under CC-BY, and their titles.
 - Manuals, docstrings, definitions and functions of about a hundred open-source packages; `training/TEXT.md` in the source
   repository names each with its licence."""
 

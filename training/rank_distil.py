@@ -28,7 +28,7 @@ SCHEDULE = Schedule(learning_rate=5e-5, head_learning_rate=1e-4, warmup=0.05)
 class RankRecipe:
     """Every number of the run."""
 
-    examples: int = 2000
+    examples: int = 1600
     queries_per_part: int = 4
     parts: int = 2
     part_tokens: int = 2048

@@ -44,7 +44,9 @@ def best_average(
             folder = work / f"share{share}"
             folder.mkdir(exist_ok=True)
             _, small = export(between(start, end, share), rows, folder)
-            table[str(share)] = dev_scores(OnnxEncoder(small, tokenizer, threads), dev)
+            table[str(share)] = dev_scores(
+                OnnxEncoder(small, tokenizer, threads), dev, tokenizer.layout.document_length
+            )
             cache.write_text(json.dumps(table, indent=1), encoding="utf-8")
             print(f"share {share}: {table[str(share)]}", flush=True)
     best = max(SHARES, key=lambda share: table[str(share)]["mean"])
