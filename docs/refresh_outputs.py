@@ -36,11 +36,12 @@ def refreshed(page: Path) -> str:
 
 
 def console(body: str, shell: Shell) -> str:
-    """Return a console block with what its commands print; what still matches, with "..." for example, stays."""
+    """Return a console block with what its commands print; what leaves something open with "..." stays where it still matches."""
     shown = []
     for step in steps(body):
         printed = shell.run(step.command)
-        shown.append(step.typed + (step.shown if matches(printed, step.shown) else printed))
+        stays = "..." in step.shown and matches(printed, step.shown)
+        shown.append(step.typed + (step.shown if stays else printed))
     return "".join(shown)
 
 

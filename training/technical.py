@@ -61,13 +61,8 @@ def build_abstracts(more_text: Path, data_folder: Path, work: Path, seed: int = 
         return
     rng = random.Random(seed)
     seen, _ = judged_texts(data_folder / "ir")
-    for role, records in zip(
-        ("train", "dev"),
-        split(
-            [one for one in read_records(more_text / ABSTRACTS_FILE) if not shingles(one["text"]) & seen], rng
-        ),
-        strict=True,
-    ):
+    unjudged = [one for one in read_records(more_text / ABSTRACTS_FILE) if not shingles(one["text"]) & seen]
+    for role, records in zip(("train", "dev"), split(unjudged, rng), strict=True):
         half, texts = len(records) // 2, [record["text"] for record in records]
         titles = [record["title"] for record in records[:half]]
         made = retrieved(ABSTRACTS, titles, [[position] for position in range(half)], texts)
