@@ -80,8 +80,8 @@ RECIPE = """\
    and of abstracts, their titles, medical questions, WikiQA questions). The softmax of MaxSim learns the scores of cross-encoder/ms-marco-MiniLM-L-12-v2 (Apache-2.0, itself
    trained on MS MARCO) at temperature {temperature:g}, mixed half and half with the known relevant document where there is one, and with the
    first teacher's own MaxSim at the student's scale, while rows stay near that teacher's.
-4. Of the end of 2, the end of 3 and the average of their weights, the best on development queries ships.
-   Development nDCG@10 x 100 by the share of 3: {selection}.
+4. Of the weights at the end of 2, half-way to the end of 3, at the end of 3 and as far again as half of that way beyond it, the best on
+   development queries ship. Development nDCG@10 x 100 by the share of 3: {selection}.
 5. INT8: weights with a scale per output column, activations quantised per run, inputs of the feed-forward products smoothed
    (SmoothQuant, strength {strength:g}); vocabulary embeddings with a scale per row.
 
