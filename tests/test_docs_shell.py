@@ -119,7 +119,7 @@ class Reader(Shell):
         }
         for name in ("Makefile", "examples", "pyproject.toml", "src", "training"):
             (self.here / name).symlink_to(ROOT / name)
-        results = shutil.ignore_patterns("*.json")  # programs write theirs beside themselves
+        results = shutil.ignore_patterns("*.json", "build")  # programs write theirs beside themselves
         shutil.copytree(ROOT / "benchmarks", self.here / "benchmarks", ignore=results)
         for shown in SHOWN_FILE.finditer(page):
             (self.here / shown["name"]).write_text(shown["body"], encoding="utf-8")

@@ -233,6 +233,12 @@ def test_no_nodes_give_no_nodes() -> None:
     assert tiny().postprocess_nodes([], query_str=QUESTION) == []
 
 
+def test_patience_without_a_top_n_is_refused_as_everywhere() -> None:
+    """Keeping all nodes is no top_n that a passage could fail to reach."""
+    with pytest.raises(InputError, match="patience is 1 and top_n is None"):
+        tiny(top_n=None, patience=1).postprocess_nodes(nodes(), query_str=QUESTION)
+
+
 def test_nodes_without_text_come_last() -> None:
     """An image and an empty node are no error and never outrank a node with text."""
     image = NodeWithScore(node=ImageNode(id_="image", image_url="https://example.org/bee.png"), score=0.9)

@@ -124,23 +124,23 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
                 )
         texts = [self._text(node, position) for position, node in enumerate(nodes)]
         first_scores, where = [node.score for node in nodes], "(node.score)"
-        query, top_n = query_bundle.query_str, self.top_n or len(nodes)
+        query, kept = query_bundle.query_str, self.top_n or len(nodes)
         # A bad query, option or model raises here, before the start event.
         self._check_first_scores(first_scores, where)
-        self._rank(query, [], [], top_n=top_n, where=where)
+        self._rank(query, [], [], top_n=self.top_n, where=where)
         self.reranker.load()
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: self.model,
             EventPayload.QUERY_STR: query,
-            EventPayload.TOP_K: top_n,
+            EventPayload.TOP_K: kept,
         }
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
             _dispatcher.event(
-                ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self.model)
+                ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=kept, model_name=self.model)
             )
             try:
-                ranked = self._rank(query, texts, first_scores, top_n=top_n, where=where)
+                ranked = self._rank(query, texts, first_scores, top_n=self.top_n, where=where)
                 reranked = [self._placed(nodes[place.index], place) for place in ranked]
             except BaseException as error:  # the callbacks' event tells of it by itself
                 _dispatcher.event(ExceptionEvent(exception=error))
