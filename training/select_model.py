@@ -15,7 +15,7 @@ from model import ColbertModel
 from tokens import ColbertTokenizer
 
 SHARES = (0.0, 0.5, 1.0, 1.5)
-"""Of the way from the end of row distillation to that of ranking distillation; 2 was tried and gave nothing on unseen kinds."""
+"""Of the way from the end of row distillation to that of ranking distillation; 2 gained 0.1 here and lost 0.2 on unseen kinds."""
 
 
 def between(start: ColbertModel, end: ColbertModel, share: float) -> ColbertModel:

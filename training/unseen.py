@@ -119,6 +119,10 @@ def main() -> None:
         "--teacher", type=Path, default=root / "models" / "answerai-colbert-small-v1-int8", help="its folder"
     )
     options = parser.parse_args()
+    if missing := [kind for kind in KINDS if not (options.work / "text" / f"{kind}.jsonl.gz").is_file()]:
+        parser.error(
+            f"{options.work / 'text'} lacks {', '.join(missing)}: run make_model.py with this --work first"
+        )
     examples = build_unseen(options.work / "text", options.data, options.work / "unseen.jsonl")
     examples = [shortened(made) for kind in KINDS for made in examples if made.source == kind]
     wanted: Scores | None = None
