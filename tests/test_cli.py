@@ -500,6 +500,12 @@ def test_what_is_cut_is_said_in_the_words_of_the_shell(run: Run, passages: Path)
         ("local_files_only=True forbids", "--offline forbids"),
         ("bundled,fusion=rrf and top_n/a.txt", "bundled,fusion=rrf and top_n/a.txt"),
         ("a score of no budget", "a score of no budget"),
+        (
+            "m is there already; pass overwrite=True to replace it",
+            "m is there already; pass --overwrite to replace it",
+        ),
+        ("so as not to overwrite it", "so as not to overwrite it"),
+        ("least_cosine is 2.0, expected", "--least-cosine is 2.0, expected"),
     ],
 )
 def test_only_options_are_said_otherwise(message: str, said: str) -> None:
@@ -509,7 +515,7 @@ def test_only_options_are_said_otherwise(message: str, said: str) -> None:
 
 def test_every_option_that_messages_name_is_there(run: Run) -> None:
     """So that nobody is sent to an option that no command has."""
-    out = "".join(run(command, "--help")[1] for command in ("rerank", "compare"))
+    out = "".join(run(command, "--help")[1] for command in ("rerank", "compare", "export"))
     assert [option for option in OPTIONS.values() if option not in out] == []
 
 

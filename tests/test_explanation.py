@@ -263,3 +263,5 @@ def test_top_n_is_checked(reranker: Reranker) -> None:
         reranker.explain_ranking(QUERY, DOCUMENTS, top_n=0)
     with pytest.raises(InputTypeError, match=r"documents\[1\]"):
         reranker.explain_ranking(QUERY, ["a", None])  # type: ignore[list-item]
+    with pytest.raises(InputTypeError, match=r"document is NoneType, expected a string"):
+        reranker.explain(QUERY, None)  # type: ignore[arg-type]

@@ -537,6 +537,13 @@ def test_compressing_texts_says_what_takes_texts() -> None:
         tiny().compress_documents(["Mars is red."], QUESTION)  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("documents", [None, "Mars is red.", Document("Mars is red."), 7])
+def test_compressing_what_is_no_list_says_what_was_given(documents: object) -> None:
+    """One Document is no list of its fields, a string none of letters."""
+    with pytest.raises(InputTypeError, match=r"documents is \S+, expected a list of Documents"):
+        tiny().compress_documents(documents, QUESTION)  # type: ignore[arg-type]
+
+
 def test_documents_from_a_generator_are_all_ranked() -> None:
     """Looking at each document first must not use an iterator up."""
     documents = [Document("Mars is red."), Document("Venus is hot.")]

@@ -301,6 +301,13 @@ def test_a_bare_node_is_named_by_its_position(wrong: object) -> None:
         tiny().postprocess_nodes([*nodes()[:1], wrong], query_str=QUESTION)
 
 
+@pytest.mark.parametrize("wrong", [None, "Bees dance.", nodes()[0], 7])
+def test_what_is_no_list_of_nodes_is_said_to_be_none(wrong: object) -> None:
+    """None is a retriever that failed, not one that found nothing; one node is no list of its fields."""
+    with pytest.raises(InputTypeError, match=r"nodes is \S+, expected a list of NodeWithScore"):
+        tiny().postprocess_nodes(wrong, query_str=QUESTION)  # type: ignore[arg-type]
+
+
 # How many come back
 
 

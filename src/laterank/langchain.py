@@ -88,6 +88,10 @@ class ColbertRerank(RerankOptions, BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return copies of the best ``top_n`` documents, best first, each with its score in the metadata."""
+        if isinstance(documents, (str, bytes, Document)) or not isinstance(documents, Iterable):
+            raise InputTypeError(
+                f"documents is {_class_name(documents)}, expected a list of Documents of langchain_core"
+            )
         documents = list(documents)
         for position, document in enumerate(documents):
             if not isinstance(document, Document):

@@ -114,9 +114,11 @@ class ColbertRerank(RerankOptions, BaseNodePostprocessor):
             raise InputError(
                 f"the query is {query_bundle!r}: pass query_str= or query_bundle=QueryBundle(...)"
             )
+        if isinstance(nodes, (str, bytes, BaseModel)) or not isinstance(nodes, Iterable):
+            raise InputTypeError(f"nodes is {type(nodes).__name__}, expected a list of NodeWithScore")
+        nodes = list(nodes)
         if not nodes:
             return []
-        nodes = list(nodes)
         for position, node in enumerate(nodes):
             if not isinstance(node, NodeWithScore):
                 raise InputTypeError(

@@ -323,7 +323,8 @@ class Reranker:
             InputTypeError: If either is no string.
         """
         check_query(query, "query")
-        check_texts([document], "documents")
+        if not isinstance(document, str):
+            raise InputTypeError(f"document is {type(document).__name__}, expected a string")
         return self._explained(query, [document])[0]
 
     def explain_ranking(self, query: str, documents: Sequence[str], *, top_n: int = 10) -> RankingExplanation:

@@ -77,8 +77,10 @@ def _record(diagnosis: Diagnosis, threads: int | None, *, quiet: bool) -> None:
             "--record writes into a folder, and this is the hub's cache; copy the model to a folder first"
         )
     target = diagnosis.files.folder / GOLDEN_FILE
+    encoder = ColbertEncoder(diagnosis.files, threads=threads)
+    encoder.say_nothing_of_cuts()
     try:
-        write_golden(target, record_golden(ColbertEncoder(diagnosis.files, threads=threads)))
+        write_golden(target, record_golden(encoder))
     except OSError as error:
         raise LaterankError(
             f"{target} cannot be written: {error.strerror}; make the folder writable"

@@ -18,7 +18,9 @@ OPTIONS = {
     "fusion_weight": "--fusion-weight",
     "local_files_only": "--offline",
     "long_documents": "--long-documents",
+    "least_cosine": "--least-cosine",
     "onnx_file": "--onnx-file",
+    "overwrite": "--overwrite",
     "patience": "--patience",
     "score": "--score",
     "score_threshold": "--threshold",
@@ -37,7 +39,7 @@ def in_shell_words(message: str) -> str:
     """Return a message with Python's options as a shell has them; a word such as ``score`` alone is no option."""
     message = _QUOTED_VALUE.sub(lambda found: f"{OPTIONS[found['name']]} {found['value']}", message)
     return _NAME.sub(
-        lambda found: OPTIONS[found["name"]] if "_" in found["name"] else found[0],
+        lambda found: OPTIONS[found["name"]] if "_" in found["name"] or found["true"] else found[0],
         message,
     )
 

@@ -262,6 +262,7 @@ class _Examination:
 
     def _look_at_scores(self, files: ModelFiles) -> None:
         encoder = ColbertEncoder(files, threads=self.threads)
+        encoder.say_nothing_of_cuts()
         self.findings.append(check_answers(encoder))
         record, calibration = files.folder / GOLDEN_FILE, files.folder / CALIBRATION_FILE
         try:

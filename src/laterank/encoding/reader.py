@@ -61,6 +61,10 @@ class TextReader:
         """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
         return [read.truncated for read in self._documents(texts)]
 
+    def say_nothing_of_cuts(self) -> None:
+        """Log no longer that texts are cut: for texts that measure the model and that nobody asked about."""
+        self._said_cut.update(CURES)
+
     def say_that_documents_are_cut(self, cut: int, count: int) -> None:
         """Log, once, that so many of ``count`` documents were not read to their ends."""
         self._say_once_if_cut(cut, count, "documents", self.config.document_length)

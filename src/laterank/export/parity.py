@@ -33,6 +33,7 @@ class Sample:
 
     def rows(self, encoder: ColbertEncoder) -> Encoded:
         """Encode the documents and the queries."""
+        encoder.say_nothing_of_cuts()
         return Encoded(encoder.encode_documents(self.documents), encoder.encode_queries(self.queries))
 
 
