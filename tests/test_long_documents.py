@@ -19,6 +19,7 @@ from support_frameworks import bundled_reranker
 
 from laterank import ColbertEncoder, InputError, MemoryCache, Reranker
 from laterank.cache.warming import Warmed
+from laterank.encoding.tokenization import ColbertTokenizer
 from laterank.encoding.windows import stretches, windows
 from laterank.long_documents import LongDocuments
 
@@ -278,11 +279,45 @@ def test_what_is_cached_is_not_tokenised_again(policy: str) -> None:
             return super().document_windows(texts, overlap=overlap)
 
     documents = [SHORT, "Mars"] if policy == "error" else [SHORT, LONG, "Mars"]
+    unsure = (
+        [LONG] if policy == "truncate" else documents
+    )  # the others' rows say that they were read to their ends
     reranker = Reranker(Watching(ENCODER.files), long_documents=policy)  # type: ignore[arg-type]
     first = reranker.rank(QUERY, documents * 2)
-    assert sorted(asked) == sorted(documents)
+    assert sorted(asked) == sorted(unsure)
     assert reranker.rank(QUERY, documents * 2) == first
-    assert len(asked) == len(documents)
+    assert len(asked) == len(unsure)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(TINY_MODELS), TEXTS | st.text("…⑴℀.,_a≠\u2a0c ﷺ", max_size=60), st.sampled_from([1, 2, 3])
+)
+def test_rows_prove_only_what_the_tokenizer_confirms(model: str, text: str, pool_factor: int) -> None:
+    """A document of which its rows say that it was read to its end was; however marks hide in one character."""
+    encoder = ColbertEncoder(ENCODERS[model].files, threads=1, pool_factor=pool_factor)
+    [rows] = encoder.encode_documents([text])
+    if encoder.surely_reads_whole(text, len(rows)):
+        assert encoder.truncates([text]) == [False]
+
+
+def test_rows_prove_nothing_where_more_than_marks_is_skipped() -> None:
+    """A skiplist of words could hide any number of tokens."""
+    [rows] = ENCODER.encode_documents([SHORT])
+    assert ENCODER.surely_reads_whole(SHORT, len(rows))
+    encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", config={"skiplist_words": [".", "s"]})
+    [rows] = encoder.encode_documents([SHORT])
+    assert not encoder.surely_reads_whole(SHORT, len(rows))
+
+
+def test_ranking_what_a_file_holds_tokenises_the_query_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process finds the rows, and need not read the documents again to tell that none was cut."""
+    Reranker(ENCODER, cache=tmp_path / "rows.sqlite").warm([SHORT, "Mars"])
+    fresh = Reranker(ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate"), cache=tmp_path / "rows.sqlite")
+    monkeypatch.setattr(ColbertTokenizer, "documents", None)
+    assert {place.truncated for place in fresh.rank(QUERY, [SHORT, "Mars"])} == {False}
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import index
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast, get_args, runtime_checkable
@@ -36,6 +36,14 @@ class WindowingEncoder(Protocol):
 
     def document_windows(self, texts: Sequence[str], *, overlap: float) -> list[list[Span]]:
         """Return the characters of each document's windows; one window for a document that fits."""
+
+
+@runtime_checkable
+class CountingEncoder(Protocol):
+    """An encoder that need not tokenise most documents again to know that it read them to their ends."""
+
+    def surely_reads_whole(self, text: str, rows: int) -> bool:
+        """Tell that a document of so many rows was not cut; False where its rows alone cannot prove it."""
 
 
 @runtime_checkable
@@ -166,13 +174,19 @@ class LongDocuments:
 
         return self._windows.of(documents, find)
 
-    def marked(self, ranking: Sequence[RankedDocument], documents: Sequence[str]) -> list[RankedDocument]:
-        """Say of each document that was scored whether its end was cut off."""
+    def marked(
+        self, ranking: Sequence[RankedDocument], documents: Sequence[str], rows: Mapping[str, int]
+    ) -> list[RankedDocument]:
+        """Say of each document that was scored whether its end was cut off, given how many rows texts have."""
         if self.kind != "truncate":
             return list(ranking)
         read = [place.index for place in ranking if place.scored]
-        cut = self._cut([documents[index] for index in read])
-        long = {index for index, is_cut in zip(read, cut, strict=True) if is_cut}
+        unsure = read
+        if isinstance(self._encoder, CountingEncoder):
+            whole = self._encoder.surely_reads_whole
+            unsure = [index for index in read if not whole(documents[index], rows.get(documents[index], 0))]
+        cut = self._cut([documents[index] for index in unsure])
+        long = {index for index, is_cut in zip(unsure, cut, strict=True) if is_cut}
         if long and isinstance(self._encoder, SpokenEncoder):
             self._encoder.say_that_documents_are_cut(len(long), len(read))
         return [replace(place, truncated=True) if place.index in long else place for place in ranking]

@@ -296,7 +296,8 @@ class Reranker:
         names = documents_names(len(queries))
         pieces = [self._long.pieces(documents_per_query[position], names[position]) for position in asked]
         encoded = encoded_queries(self.encoder, texts) if asked else []
-        all_sums = self._sums.of(encoded, pieces, early)
+        document_sums = self._sums
+        all_sums = document_sums.of(encoded, pieces, early)
         rankings: list[list[RankedDocument]] = [[] for _ in queries]
         counts = self._scale.count_tokens(texts)
         for position, query, tokens, piece, piece_sums in zip(
@@ -307,7 +308,9 @@ class Reranker:
             fused = mixing.of(sums, first_scores[position]) if mixing else None
             ranking = best(sums, scores, top_n=top_n, score_threshold=score_threshold, fused=fused)
             ranking = piece.marked(ranking, piece_sums)
-            rankings[position] = self._long.marked(ranking, documents_per_query[position])
+            rankings[position] = self._long.marked(
+                ranking, documents_per_query[position], document_sums.counts
+            )
         return rankings
 
     def explain(self, query: str, document: str) -> Explanation:

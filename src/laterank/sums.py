@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,12 @@ class DocumentSums:
     Attributes:
         encoder: The model.
         rows: Where documents' rows come from.
+        counts: How many rows each text had that was scored here.
     """
 
     encoder: Encoder
     rows: DocumentRows
+    counts: dict[str, int] = field(default_factory=dict)
 
     def of(
         self,
@@ -85,6 +87,7 @@ class DocumentSums:
         """Return what each query gives its texts; a function of its own, so that no rows outlive it."""
         mine: dict[int, dict[str, StoredRows]] = {}
         for text, rows in zip(texts, self.rows.of(texts), strict=True):
+            self.counts[text] = len(rows)
             if len(rows):
                 for asker in askers[text]:
                     mine.setdefault(asker, {})[text] = rows

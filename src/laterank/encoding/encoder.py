@@ -270,6 +270,10 @@ class ColbertEncoder(TextReader):
         [rows] = self._embedder.rows(self._tokenizer.documents([text]))
         return replace(reading, pooled=ward_clusters(rows, self._pool_factor))
 
+    def surely_reads_whole(self, text: str, rows: int) -> bool:
+        """Tell, without tokenising, that a document of so many rows was not cut; False where its rows alone cannot prove it."""
+        return super().surely_reads_whole(text, rows * self._pool_factor)
+
     def calibration(self) -> Calibration:
         """Return the map from this model's scores to probabilities of relevance, which ``score="probability"`` applies.
 

@@ -61,6 +61,10 @@ class TextReader:
         """Tell which documents are longer than the model reads, so that ``encode_documents`` cuts their ends off."""
         return [read.truncated for read in self._documents(texts)]
 
+    def surely_reads_whole(self, text: str, rows: int) -> bool:
+        """Tell, without tokenising, that a document of so many rows was not cut; False where its rows alone cannot prove it."""
+        return self._tokenizer.surely_whole(text, rows)
+
     def say_nothing_of_cuts(self) -> None:
         """Log no longer that texts are cut: for texts that measure the model and that nobody asked about."""
         self._said_cut.update(CURES)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.encoding.batching import rounds
+from laterank.encoding.marks import has_fewer_marks, has_mark
 from laterank.encoding.reading import Origins, Reading, Token, own_tokens
 from laterank.encoding.vocabulary import Encoding, Vocabulary
 from laterank.encoding.windows import WINDOW_TOKENS, Span, stretches, windows
@@ -93,6 +94,9 @@ class ColbertTokenizer:
         self._start = before
         self._expansion_id = vocabulary.expansion_id()
         self._skiplist = np.array(sorted(vocabulary.skiplist()), dtype=np.int64)
+        self._skips_marks_alone = config.keep_only_token_ids is None and (
+            not config.skip_document or all(has_mark(vocabulary.name(token)) for token in self._skiplist)
+        )
 
     def queries(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise queries.
@@ -108,6 +112,22 @@ class ColbertTokenizer:
             Tokens(ids, np.ones(len(ids), dtype=bool), self._document_mask(ids), truncated=cut)
             for ids, cut in self._truncated(texts, self._document)
         ]
+
+    def surely_whole(self, text: str, rows: int) -> bool:
+        """Tell by its number of rows, without tokenising, that a document was not cut; False where that proves nothing.
+
+        A cut document has ``document_length`` tokens: its rows, and those without one. Of its own, those are no more than the
+        marks in it where only marks are skipped.
+        """
+        frame, length = self._document, self._config.document_length
+        around, seen = len(frame.head) + len(self._tail), frame.prompt + text
+        if (
+            not self._skips_marks_alone
+            or rows + around >= length
+            or len(seen) > length * CHARACTERS_PER_TOKEN
+        ):
+            return False
+        return not self._config.skip_document or has_fewer_marks(seen, length - rows - around)
 
     def read_query(self, text: str) -> Reading:
         """Tokenise a query and find each scored token in the caller's string."""
