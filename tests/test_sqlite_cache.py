@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from laterank import CacheError, DocumentCache, InputError, InputTypeError, SqliteCache
 from laterank.cache import recency
 from laterank.cache.codec import decode_rows, encode_rows
+from laterank.cache.maintenance import forget_unused
 from laterank.cache.sqlite_file import out_of_use
 from laterank.cache.sqlite_table import APPLICATION_ID
 from laterank.rows import QuantizedRows
@@ -202,6 +203,92 @@ def test_reading_writes_only_now_and_then(path: Path, monkeypatch: pytest.Monkey
         cache.get_many([bytes([number]) for number in range(10)])
         assert watcher.execute("PRAGMA data_version").fetchall() != [before]
         watcher.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return a clock of one number, by which uses wait to be written."""
+    seconds = [1000.0]
+    monkeypatch.setattr(recency, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+def aged(path: Path) -> sqlite3.Connection:
+    """Make every use of a file look long past."""
+    connection = database(path)
+    connection.execute("UPDATE entries SET used = 1")
+    return connection
+
+
+def unwritten(connection: sqlite3.Connection) -> int:
+    """Count the documents that still look unused."""
+    [(count,)] = connection.execute("SELECT count(*) FROM entries WHERE used = 1")
+    return count
+
+
+def test_documents_in_use_outlive_who_forgets_the_unused(path: Path, clock: list[float]) -> None:
+    """A service that only reads, from memory even, writes down what it uses within seconds, for others to go by."""
+    with SqliteCache(path) as service, SqliteCache(path) as other:
+        service.put_many({b"a": rows(1), b"b": rows(1)})
+        with closing(aged(path)) as watcher:
+            [before] = watcher.execute("PRAGMA data_version")
+            for seconds in (0, 5, 4.9):
+                clock[0] += seconds
+                assert there(service, b"a") == [True]
+            assert watcher.execute("PRAGMA data_version").fetchall() == [before]
+        clock[0] += 0.1
+        there(service, b"a")
+        assert forget_unused(other, days=1) == 1
+        assert keys_in(path) == [(b"a",)]
+
+
+def test_uses_wait_for_a_lock_to_go(path: Path, clock: list[float]) -> None:
+    """The look-up does not wait, and the next time that they are due they are written."""
+    with SqliteCache(path) as cache:
+        cache.put_many({b"a": rows(1), b"b": rows(1)})
+        with closing(aged(path)) as other:
+            there(cache, b"a")
+            clock[0] += 10
+            other.execute("BEGIN IMMEDIATE")
+            assert there(cache, b"b") == [True]
+            other.execute("ROLLBACK")
+            clock[0] += 9
+            there(cache, b"x")
+            assert unwritten(other) == 2
+            clock[0] += 1
+            there(cache, b"x")
+            assert unwritten(other) == 0
+
+
+def test_uses_that_can_never_be_written_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a read-only file, for one."""
+    monkeypatch.setattr(recency, "USES_AT_ONCE", 10)
+    with SqliteCache(path) as cache, closing(database(path)) as other:
+        cache.put_many({bytes([number]): rows(1) for number in range(50)})
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(50):
+            there(cache, bytes([number]))
+        assert cache._recency.pending <= 10
+
+
+@pytest.mark.parametrize("becomes", ["nothing", "a file", "damaged"])
+def test_uses_that_cannot_be_written_fail_no_look_up(
+    tmp_path: Path, clock: list[float], becomes: str
+) -> None:
+    """What is in memory is given, whatever became of the file, and a deleted one is not made anew for the uses' sake."""
+    folder = tmp_path / "folder"
+    with SqliteCache(path := folder / "rows.sqlite") as cache:
+        cache.put_many({b"a": rows(1)})
+        there(cache, b"a")
+        shutil.rmtree(folder)
+        if becomes == "a file":
+            folder.touch()
+        elif becomes == "damaged":
+            folder.mkdir()
+            path.write_bytes(b"dear diary " * 1000)
+        clock[0] += 10
+        assert there(cache, b"a") == [True]
+        assert folder.is_dir() == (becomes == "damaged")
 
 
 def test_a_document_larger_than_the_cache_is_not_kept(path: Path) -> None:
