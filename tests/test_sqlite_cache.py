@@ -682,9 +682,13 @@ def test_a_closed_cache_says_so(path: Path) -> None:
     cache.close()
     for call in (
         lambda: cache.get_many([b"b"]),
+        lambda: cache.get_many([b"a"]),  # which is in memory
         lambda: cache.put_many({b"b": rows(1)}),
+        lambda: cache.contains_many([b"a"]),
+        lambda: cache.remembers_many([b"a"]),
         cache.stats,
         cache.clear,
+        cache.prune,
     ):
         with pytest.raises(CacheError, match="is closed"):
             call()

@@ -136,6 +136,7 @@ class SqliteCache:
         Raises:
             CacheError: If the file is damaged; one damaged document is a miss.
         """
+        self._file.refuse_closed()
         found: dict[bytes, StoredRows] = {}
         if self._memory is not None:
             at_hand = zip(keys, self._memory.get_many(keys), strict=True)
@@ -182,6 +183,7 @@ class SqliteCache:
 
     def remembers_many(self, keys: Sequence[bytes]) -> list[bool]:
         """Tell which keys are in this object's memory, whatever the file has; it counts as a use of them there."""
+        self._file.refuse_closed()
         return [False] * len(keys) if self._memory is None else self._memory.contains_many(keys)
 
     def stats(self) -> CacheStats:
@@ -232,7 +234,7 @@ class SqliteCache:
         return dropped
 
     def close(self) -> None:
-        """Write down what was used when, and close the file; a closed cache raises CacheError."""
+        """Write down what was used when, and close the file; every later call raises CacheError."""
         self._finish()
 
     def __enter__(self) -> Self:
