@@ -344,6 +344,25 @@ def size_on_disk(path: Path) -> int:
     return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
 
 
+@pytest.mark.parametrize(
+    ("lengths", "dim", "most"),
+    [
+        ([4] * 8000, 48, 1.6),  # some 100 bytes each on top of 224
+        ([82] * 200, 96, 2.1),  # half of each page is empty
+        (list(range(20, 220)), 96, 1.5),
+    ],
+)
+def test_the_file_is_not_much_larger_than_its_rows(
+    path: Path, lengths: list[int], dim: int, most: float
+) -> None:
+    """As documented: by keys, and by what stays empty of pages."""
+    with SqliteCache(path, memory_bytes=0) as cache:
+        documents = {str(number).encode(): np.ones((n, dim), np.float32) for number, n in enumerate(lengths)}
+        cache.put_many(documents)
+        size = cache.stats().size_bytes
+    assert 1 < size_on_disk(path) / size < most
+
+
 def test_clearing_and_pruning_make_the_file_small(path: Path) -> None:
     """The bytes go back to the disk, and the counts are right afterwards."""
     with SqliteCache(path, storage="float32", memory_bytes=0) as cache:
