@@ -735,9 +735,9 @@ def test_pickling_carries_path_and_options_and_copies_share(path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"max_bytes": 0}, InputError, "max_bytes is 0, expected a whole number of at least 1"),
+        ({"max_bytes": 0}, InputError, "max_bytes is 0, expected at least 1"),
         ({"max_bytes": 1.5}, InputError, "max_bytes is 1.5"),
-        ({"memory_bytes": -1}, InputError, "memory_bytes is -1, expected a whole number of at least 0"),
+        ({"memory_bytes": -1}, InputError, "memory_bytes is -1, expected at least 0"),
         ({"storage": "int4"}, InputError, "storage is 'int4', expected one of 'int8'"),
         ({"path": None}, InputTypeError, "path is NoneType"),
         ({"path": b"rows"}, InputTypeError, "path is bytes"),
@@ -750,6 +750,14 @@ def test_options_that_cannot_work_are_refused(
     with pytest.raises(error, match=message):
         SqliteCache(**{"path": path, **options})  # type: ignore[arg-type]
     assert not path.exists()
+
+
+def test_numpy_numbers_are_bounds(path: Path) -> None:
+    """As they come out of an array of settings; they stay ordinary numbers."""
+    with SqliteCache(path, max_bytes=np.int64(10**6), memory_bytes=np.int32(10**5)) as cache:  # type: ignore[arg-type]
+        assert [type(bound) for bound in (cache.max_bytes, cache.memory_bytes)] == [int, int]
+        cache.put_many({b"a": rows(1)})
+        assert cache.prune(np.int64(0)) == 1  # type: ignore[arg-type]
 
 
 def test_rows_that_cannot_be_scored_are_not_kept(cache: SqliteCache) -> None:

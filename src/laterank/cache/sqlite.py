@@ -27,7 +27,7 @@ from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats
 from laterank.cache.recency import Recency, finish, write_uses
 from laterank.cache.sqlite_file import SqliteFile, out_of_use
-from laterank.checks import checked_bytes, expanded
+from laterank.checks import checked_count, expanded
 from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.forking import renew_after_fork
 from laterank.rows import StoredRows
@@ -104,9 +104,9 @@ class SqliteCache:
             ) from error
         self._setup(
             path=absolute,
-            max_bytes=checked_bytes(max_bytes, "max_bytes"),
+            max_bytes=checked_count(max_bytes, "max_bytes"),
             storage=check_storage(storage),
-            memory_bytes=checked_bytes(memory_bytes, "memory_bytes", least=0),
+            memory_bytes=checked_count(memory_bytes, "memory_bytes", least=0),
         )
         with self._at_work():
             pass
@@ -225,7 +225,7 @@ class SqliteCache:
         Raises:
             CacheError: If the file is damaged or cannot be written.
         """
-        most = self.max_bytes if max_bytes is None else checked_bytes(max_bytes, "max_bytes", least=0)
+        most = self.max_bytes if max_bytes is None else checked_count(max_bytes, "max_bytes", least=0)
         with self._writing, self._at_work() as connection:
             with table.transaction(connection):
                 table.touch(connection, self._recency.take())
