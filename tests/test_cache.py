@@ -166,7 +166,12 @@ def test_it_follows_the_protocol() -> None:
     assert isinstance(MemoryCache(), DocumentCache)
 
 
-@pytest.mark.parametrize("max_bytes", [0, -1, True, 1.5, None, "1"])
+def test_a_numpy_number_is_a_bound() -> None:
+    """As it comes out of an array of settings; it stays an ordinary number."""
+    assert type(MemoryCache(max_bytes=np.int64(1000)).max_bytes) is int  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1, True, np.True_, 1.5, np.float64(2), None, "1"])
 def test_a_bound_that_is_no_size_is_refused(max_bytes: object) -> None:
     """The error shows what was given."""
     with pytest.raises(InputError, match="max_bytes is"):

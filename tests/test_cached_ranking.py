@@ -350,6 +350,20 @@ def test_what_cannot_be_warmed_is_named(
         Reranker(ENCODER).warm(documents, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("hint", [-1, "many", ZeroDivisionError("no idea")])
+@pytest.mark.parametrize("method", ["__len__", "__length_hint__"])
+def test_a_length_that_is_none_is_unknown(method: str, hint: object) -> None:
+    """It is for the bar alone."""
+
+    def tell(self: object) -> object:
+        if isinstance(hint, Exception):
+            raise hint
+        return hint
+
+    corpus = type("Corpus", (), {"__iter__": lambda self: iter(["mars", "venus"]), method: tell})()
+    assert Reranker(ENCODER).warm(corpus, progress=True).documents == 2
+
+
 def test_warming_huge_documents_holds_few_at_a_time() -> None:
     """A piece has as many documents as two million characters, and one that alone has more."""
     taken = 0

@@ -504,8 +504,21 @@ def test_a_stanford_checkpoints_projection_is_applied_to_an_unprojected_graph(
         np.testing.assert_array_equal(rows, reference)
 
 
+def test_numpy_numbers_are_counts() -> None:
+    """They make the same encoder: its fingerprint and what is pickled of it know no numpy."""
+    given = {"threads": 2, "workers": 0, "tokens_per_batch": 300, "truncate_dim": 8, "pool_factor": 2}
+    encoder, same = (
+        ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", **options)  # type: ignore[arg-type]
+        for options in (given, {name: np.int64(value) for name, value in given.items()})
+    )
+    assert pickle.dumps(same) == pickle.dumps(encoder)
+    assert same.fingerprint == encoder.fingerprint
+    for rows, expected in zip(same.encode_documents(TEXTS), encoder.encode_documents(TEXTS), strict=True):
+        np.testing.assert_array_equal(rows, expected)
+
+
 @pytest.mark.parametrize("argument", ["threads", "tokens_per_batch", "truncate_dim"])
-@pytest.mark.parametrize("value", [0, -1, True, 1.5, "2"])
+@pytest.mark.parametrize("value", [0, -1, True, np.True_, 1.5, np.float64(2), "2"])
 def test_numbers_that_are_no_counts_are_refused(argument: str, value: object) -> None:
     """Zero threads or half a token is a mistake of the caller."""
     with pytest.raises(InputError, match=argument):

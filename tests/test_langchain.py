@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
 from itertools import pairwise
@@ -316,6 +317,19 @@ def test_documents_are_warmed_at_ingestion(tmp_path: Path) -> None:
     compressor.rerank(forms, QUESTION)
     compressor.compress_documents(documents(), QUESTION)
     assert compressor.reranker.cache.stats().misses == 0
+
+
+def test_an_iterable_that_misjudges_its_length_is_warmed() -> None:
+    """The length is for a bar alone."""
+
+    class Loader:
+        def __iter__(self) -> Iterator[Document]:
+            return iter(documents())
+
+        def __length_hint__(self) -> int:
+            return -1
+
+    assert ColbertRerank(model=TINY_MODEL).warm(Loader()).documents == len(PASSAGES)
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,20 @@ def test_load_starts_them() -> None:
         assert len(pids(reranker.encoder)) == 1
 
 
+def test_load_starts_them_again_after_close() -> None:
+    """A service that gave its memory back meanwhile."""
+    with Reranker.from_pretrained(MODEL, workers=1) as reranker:
+        reranker.load()
+        [first] = pids(reranker.encoder)
+        reranker.close()
+        assert pids(reranker.encoder) == []
+        reranker.load()
+        [second] = pids(reranker.encoder)
+        assert second != first
+        reranker.load()
+        assert pids(reranker.encoder) == [second]
+
+
 def test_documents_in_the_cache_need_no_worker() -> None:
     """The second ranking finds what the first one had encoded, and only its query is new."""
     with Reranker.from_pretrained(MODEL, workers=1) as reranker:

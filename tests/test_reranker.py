@@ -427,6 +427,23 @@ def test_a_reranker_can_be_loaded_ahead(tiny_encoder: ColbertEncoder) -> None:
         Reranker(broken).load()
 
 
+def test_what_is_loaded_is_not_loaded_twice(tiny_encoder: ColbertEncoder) -> None:
+    """Not after ``close`` either, where there are no workers to start."""
+
+    class Counting(CountingEncoder):
+        queries = 0
+
+        def encode_queries(self, texts: Sequence[str]) -> list[np.ndarray]:
+            self.queries += 1
+            return super().encode_queries(texts)
+
+    reranker = Reranker(counting := Counting(tiny_encoder.files))
+    reranker.load()
+    reranker.close()
+    reranker.load()
+    assert counting.queries == 1
+
+
 def test_an_empty_cache_of_the_callers_is_used(tiny_encoder: ColbertEncoder) -> None:
     """A cache that counts as false while it is empty is a cache all the same."""
     cache = DictCache()

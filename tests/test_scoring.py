@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from laterank import InputTypeError, maxsim
+from laterank import InputError, InputTypeError, maxsim
 from laterank.cache.codec import decode_rows, encode_rows
 from laterank.errors import ShapeError
 from laterank.rows import QuantizedRows, StoredRows
@@ -299,3 +299,15 @@ def test_what_is_no_float_array_is_refused(query: object) -> None:
     """Lists and integer arrays are named, not converted."""
     with pytest.raises(InputTypeError, match="query is"):
         maxsim(query, [np.ones((1, 2))])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "x", True])
+def test_threads_that_cannot_be_are_refused(threads: object) -> None:
+    """With what was given, even where there is too little work for a second one."""
+    with pytest.raises(InputError, match=f"threads is {threads!r}, expected .*at least 1, or None"):
+        maxsim(np.ones((1, 2)), [np.ones((1, 2))], threads=threads)  # type: ignore[arg-type]
+
+
+def test_a_numpy_number_of_threads_will_do() -> None:
+    """As everywhere."""
+    assert maxsim(np.ones((1, 2)), [np.ones((1, 2))], threads=np.int64(2)).tolist() == [2.0]  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from laterank import CacheError, DocumentCache, InputError, InputTypeError, SqliteCache
 from laterank.cache import recency
 from laterank.cache.codec import decode_rows, encode_rows
+from laterank.cache.maintenance import forget_unused
 from laterank.cache.sqlite_file import out_of_use
 from laterank.cache.sqlite_table import APPLICATION_ID
 from laterank.rows import QuantizedRows
@@ -204,6 +205,92 @@ def test_reading_writes_only_now_and_then(path: Path, monkeypatch: pytest.Monkey
         watcher.close()
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return a clock of one number, by which uses wait to be written."""
+    seconds = [1000.0]
+    monkeypatch.setattr(recency, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+def aged(path: Path) -> sqlite3.Connection:
+    """Make every use of a file look long past."""
+    connection = database(path)
+    connection.execute("UPDATE entries SET used = 1")
+    return connection
+
+
+def unwritten(connection: sqlite3.Connection) -> int:
+    """Count the documents that still look unused."""
+    [(count,)] = connection.execute("SELECT count(*) FROM entries WHERE used = 1")
+    return count
+
+
+def test_documents_in_use_outlive_who_forgets_the_unused(path: Path, clock: list[float]) -> None:
+    """A service that only reads, from memory even, writes down what it uses within seconds, for others to go by."""
+    with SqliteCache(path) as service, SqliteCache(path) as other:
+        service.put_many({b"a": rows(1), b"b": rows(1)})
+        with closing(aged(path)) as watcher:
+            [before] = watcher.execute("PRAGMA data_version")
+            for seconds in (0, 5, 4.9):
+                clock[0] += seconds
+                assert there(service, b"a") == [True]
+            assert watcher.execute("PRAGMA data_version").fetchall() == [before]
+        clock[0] += 0.1
+        there(service, b"a")
+        assert forget_unused(other, days=1) == 1
+        assert keys_in(path) == [(b"a",)]
+
+
+def test_uses_wait_for_a_lock_to_go(path: Path, clock: list[float]) -> None:
+    """The look-up does not wait, and the next time that they are due they are written."""
+    with SqliteCache(path) as cache:
+        cache.put_many({b"a": rows(1), b"b": rows(1)})
+        with closing(aged(path)) as other:
+            there(cache, b"a")
+            clock[0] += 10
+            other.execute("BEGIN IMMEDIATE")
+            assert there(cache, b"b") == [True]
+            other.execute("ROLLBACK")
+            clock[0] += 9
+            there(cache, b"x")
+            assert unwritten(other) == 2
+            clock[0] += 1
+            there(cache, b"x")
+            assert unwritten(other) == 0
+
+
+def test_uses_that_can_never_be_written_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a read-only file, for one."""
+    monkeypatch.setattr(recency, "USES_AT_ONCE", 10)
+    with SqliteCache(path) as cache, closing(database(path)) as other:
+        cache.put_many({bytes([number]): rows(1) for number in range(50)})
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(50):
+            there(cache, bytes([number]))
+        assert cache._recency.pending <= 10
+
+
+@pytest.mark.parametrize("becomes", ["nothing", "a file", "damaged"])
+def test_uses_that_cannot_be_written_fail_no_look_up(
+    tmp_path: Path, clock: list[float], becomes: str
+) -> None:
+    """What is in memory is given, whatever became of the file, and a deleted one is not made anew for the uses' sake."""
+    folder = tmp_path / "folder"
+    with SqliteCache(path := folder / "rows.sqlite") as cache:
+        cache.put_many({b"a": rows(1)})
+        there(cache, b"a")
+        shutil.rmtree(folder)
+        if becomes == "a file":
+            folder.touch()
+        elif becomes == "damaged":
+            folder.mkdir()
+            path.write_bytes(b"dear diary " * 1000)
+        clock[0] += 10
+        assert there(cache, b"a") == [True]
+        assert folder.is_dir() == (becomes == "damaged")
+
+
 def test_a_document_larger_than_the_cache_is_not_kept(path: Path) -> None:
     """It does not push everything else out either."""
     with SqliteCache(path, max_bytes=BODY[4], memory_bytes=0) as cache:
@@ -255,6 +342,25 @@ def keys_in(path: Path) -> list[tuple[bytes]]:
 
 def size_on_disk(path: Path) -> int:
     return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "dim", "most"),
+    [
+        ([4] * 8000, 48, 1.6),  # some 100 bytes each on top of 224
+        ([82] * 200, 96, 2.1),  # half of each page is empty
+        (list(range(20, 220)), 96, 1.5),
+    ],
+)
+def test_the_file_is_not_much_larger_than_its_rows(
+    path: Path, lengths: list[int], dim: int, most: float
+) -> None:
+    """As documented: by keys, and by what stays empty of pages."""
+    with SqliteCache(path, memory_bytes=0) as cache:
+        documents = {str(number).encode(): np.ones((n, dim), np.float32) for number, n in enumerate(lengths)}
+        cache.put_many(documents)
+        size = cache.stats().size_bytes
+    assert 1 < size_on_disk(path) / size < most
 
 
 def test_clearing_and_pruning_make_the_file_small(path: Path) -> None:
@@ -595,9 +701,13 @@ def test_a_closed_cache_says_so(path: Path) -> None:
     cache.close()
     for call in (
         lambda: cache.get_many([b"b"]),
+        lambda: cache.get_many([b"a"]),  # which is in memory
         lambda: cache.put_many({b"b": rows(1)}),
+        lambda: cache.contains_many([b"a"]),
+        lambda: cache.remembers_many([b"a"]),
         cache.stats,
         cache.clear,
+        cache.prune,
     ):
         with pytest.raises(CacheError, match="is closed"):
             call()
@@ -625,9 +735,9 @@ def test_pickling_carries_path_and_options_and_copies_share(path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"max_bytes": 0}, InputError, "max_bytes is 0, expected a whole number of at least 1"),
+        ({"max_bytes": 0}, InputError, "max_bytes is 0, expected at least 1"),
         ({"max_bytes": 1.5}, InputError, "max_bytes is 1.5"),
-        ({"memory_bytes": -1}, InputError, "memory_bytes is -1, expected a whole number of at least 0"),
+        ({"memory_bytes": -1}, InputError, "memory_bytes is -1, expected at least 0"),
         ({"storage": "int4"}, InputError, "storage is 'int4', expected one of 'int8'"),
         ({"path": None}, InputTypeError, "path is NoneType"),
         ({"path": b"rows"}, InputTypeError, "path is bytes"),
@@ -640,6 +750,14 @@ def test_options_that_cannot_work_are_refused(
     with pytest.raises(error, match=message):
         SqliteCache(**{"path": path, **options})  # type: ignore[arg-type]
     assert not path.exists()
+
+
+def test_numpy_numbers_are_bounds(path: Path) -> None:
+    """As they come out of an array of settings; they stay ordinary numbers."""
+    with SqliteCache(path, max_bytes=np.int64(10**6), memory_bytes=np.int32(10**5)) as cache:  # type: ignore[arg-type]
+        assert [type(bound) for bound in (cache.max_bytes, cache.memory_bytes)] == [int, int]
+        cache.put_many({b"a": rows(1)})
+        assert cache.prune(np.int64(0)) == 1  # type: ignore[arg-type]
 
 
 def test_rows_that_cannot_be_scored_are_not_kept(cache: SqliteCache) -> None:

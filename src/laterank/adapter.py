@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
-from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -18,6 +17,7 @@ from laterank.fusion import FusionKind
 from laterank.long_documents import LongDocumentKind
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED
+from laterank.progress import known_length
 from laterank.ranking import RankedDocument
 from laterank.reranker import Reranker
 from laterank.scale import ScoreKind
@@ -234,7 +234,7 @@ class RerankOptions(BaseModel):
                 f"documents is {type(documents).__name__}, expected an iterable of documents"
             )
         texts = (text_of(document, position) for position, document in enumerate(documents))
-        return self.reranker.warm(texts, progress=progress, total=length_hint(documents) or None)
+        return self.reranker.warm(texts, progress=progress, total=known_length(documents))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Self":
         """Copy with other values for the options of a call, which are validated; share the model."""

@@ -20,7 +20,6 @@ __all__ = [
     "check_queries",
     "check_query",
     "check_texts",
-    "checked_bytes",
     "checked_count",
     "checked_seconds",
     "checked_threshold",
@@ -178,17 +177,6 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         raise InputError(
             f"{path} has no home for its ~; write ./{path} for what has that name here"
         ) from error
-
-
-def checked_bytes(size: int, name: str, *, least: int = 1) -> int:
-    """Return a whole number of bytes.
-
-    Raises:
-        InputError: If it is no whole number of at least ``least``.
-    """
-    if isinstance(size, bool) or not isinstance(size, int) or size < least:
-        raise InputError(f"{name} is {size!r}, expected a whole number of at least {least}")
-    return size
 
 
 def checked_seconds(seconds: float, name: str) -> float:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import length_hint
 from typing import Any
 
-__all__ = ["progress_bar", "told_progress"]
+__all__ = ["known_length", "progress_bar", "told_progress"]
 
 logger = logging.getLogger(__name__)
+
+
+def known_length(items: object) -> int | None:
+    """Return how many items there are, or None where nobody can tell, or whoever should tell it fails."""
+    try:
+        return length_hint(items) or None
+    except Exception:  # noqa: BLE001  # of the caller's own class, and it is for a bar only
+        return None
 
 
 def progress_bar(total: int | None, *, what: str, unit: str) -> Any:

@@ -373,9 +373,9 @@ class Reranker:
         """
         if self._loaded_in != os.getpid():  # a forked process loads its own
             self.encoder.encode_queries(["load"])
-            if isinstance(self.encoder, EncoderWithWorkers):
-                self.encoder.start_workers()
             self._loaded_in = os.getpid()
+        if isinstance(self.encoder, EncoderWithWorkers):  # which may have been closed since
+            self.encoder.start_workers()
 
     def warm(
         self, documents: Iterable[str], *, progress: Progress = False, total: int | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.cache.protocol import CacheStats
-from laterank.checks import checked_bytes
+from laterank.checks import checked_count
 from laterank.forking import renew_after_fork
 from laterank.rows import QuantizedRows, StoredRows
 
@@ -46,7 +46,7 @@ class MemoryCache:
         Raises:
             InputError: If ``max_bytes`` is no whole number of at least 1.
         """
-        self.max_bytes = checked_bytes(max_bytes, "max_bytes")
+        self.max_bytes = checked_count(max_bytes, "max_bytes")
         self._lock = threading.RLock()  # a signal's handler may look at the cache that it interrupted
         self._documents: OrderedDict[bytes, StoredRows] = OrderedDict()
         self._bytes = self._hits = self._misses = self._evictions = 0

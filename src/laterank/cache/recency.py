@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from time import monotonic, time_ns
 
 from laterank.cache.sqlite_file import SqliteFile
 from laterank.cache.sqlite_table import touch, transaction
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 USES_AT_ONCE = 4096
 """Uses to gather before one write: some 20 ms once in forty rankings of 100 documents, rather than a write for each."""
+SECONDS_AT_MOST = 10.0
+"""How long the first use waits for others, if documents are still asked for: who prunes the file goes by what is written there."""
 
 
 class Recency:
@@ -27,6 +29,7 @@ class Recency:
     def __init__(self) -> None:
         self._uses: dict[bytes, int] = {}
         self._last = 0
+        self._first_noted = 0.0
         self._lock = threading.RLock()
         renew_after_fork(self)
 
@@ -43,14 +46,16 @@ class Recency:
     def now(self) -> int:
         """Return a time later than every one before it, in microseconds since 1970."""
         with self._lock:
-            self._last = max(self._last + 1, time.time_ns() // 1000)
+            self._last = max(self._last + 1, time_ns() // 1000)
             return self._last
 
     def note(self, keys: Iterable[bytes]) -> bool:
-        """Note that documents are used now, and tell whether there is enough to write down."""
+        """Note that documents are used now, and tell whether it is time to write down what is noted."""
         with self._lock:
+            if not self._uses:
+                self._first_noted = monotonic()
             self._uses.update(dict.fromkeys(keys, self.now()))
-            return len(self._uses) >= USES_AT_ONCE
+            return len(self._uses) >= USES_AT_ONCE or monotonic() - self._first_noted >= SECONDS_AT_MOST
 
     def take(self) -> dict[bytes, int]:
         """Return what is to be written down, and forget it."""
@@ -58,22 +63,28 @@ class Recency:
             uses, self._uses = self._uses, {}
             return uses
 
+    def put_back(self, uses: Mapping[bytes, int]) -> None:
+        """Keep what could not be written for another time, if that is little; later uses of the same documents stay."""
+        with self._lock:
+            if len(uses) < USES_AT_ONCE:
+                self._uses = {**uses, **self._uses}
+                self._first_noted = monotonic()
+
 
 def write_uses(file: SqliteFile, recency: Recency) -> None:
-    """Write down what was used when, unless somebody else is writing: it only makes the next eviction wiser."""
+    """Write down what was used when, unless somebody else is writing, or nobody can: it only makes the next eviction wiser."""
     uses = recency.take()
     try:
-        with file.lend(wait=False) as connection, transaction(connection):
-            touch(connection, uses)
-    except sqlite3.OperationalError as error:
+        if file.path.exists():  # a deleted file is not made anew
+            with file.lend(wait=False) as connection, transaction(connection):
+                touch(connection, uses)
+    except (sqlite3.OperationalError, CacheError, OSError) as error:
+        recency.put_back(uses)
         logger.debug("%s: %d uses were not written down: %s", file.path, len(uses), error)
 
 
 def finish(file: SqliteFile, recency: Recency) -> None:
     """Close the file, when its cache is closed or forgotten, or the interpreter ends."""
-    try:
-        if recency.pending and file.path.exists():  # a deleted file is not made anew
-            write_uses(file, recency)
-    except (CacheError, OSError) as error:
-        logger.debug("%s: %s", file.path, error)
+    if recency.pending:
+        write_uses(file, recency)
     file.close()

@@ -109,6 +109,11 @@ class SqliteFile:
             raise
         self._give_back(opened, keep=True)
 
+    def refuse_closed(self) -> None:
+        """Raise CacheError after ``close``."""
+        if self.closed:
+            raise CacheError(f"the cache {self.path} is closed; make a new SqliteCache")
+
     def close(self) -> None:
         """Close what nobody has, and what others have when they give it back."""
         with self._change:
@@ -141,8 +146,7 @@ class SqliteFile:
     def _take(self) -> _Opened:
         with self._change:
             self._change.wait_for(lambda: not self._forks)
-            if self.closed:
-                raise CacheError(f"the cache {self.path} is closed; make a new SqliteCache")
+            self.refuse_closed()
             if self._torn:
                 raise sqlite3.OperationalError(
                     "this process was forked while a thread was using the file, and cannot use it safely; fork "

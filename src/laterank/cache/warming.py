@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import length_hint
 from typing import TypeAlias
 
 from laterank.cache.lookup import DocumentRows
 from laterank.checks import check_texts, is_blank
 from laterank.errors import InputError, InputTypeError
-from laterank.progress import progress_bar
+from laterank.progress import known_length, progress_bar
 
 __all__ = ["Progress", "Warmed", "warm"]
 
@@ -71,7 +70,7 @@ def warm(
     if not isinstance(progress, bool) and not callable(progress):
         raise InputTypeError(f"progress is {progress!r}, expected True, False or a function of Warmed")
     done, first, last = Warmed(), list[bytes](), list[bytes]()
-    with _telling(progress, total or length_hint(texts) or None) as tell:
+    with _telling(progress, total or known_length(texts)) as tell:
         for piece in _pieces(texts):
             check_texts(piece, "documents", first=done.documents)
             texts_read = read(piece, done.documents)

@@ -95,9 +95,10 @@ class ColbertEncoder(TextReader):
             "threads": threads,
             "tokens_per_batch": tokens_per_batch,
         }
-        for name, value in counts.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} is {value!r}, expected a whole number of at least 1, or None")
+        truncate_dim, pool_factor, threads, tokens_per_batch = (
+            None if value is None else checked_count(value, name, otherwise=", or None")
+            for name, value in counts.items()
+        )
         super().__init__(files)
         self.threads = threads if threads is not None else usable_cpus()
         self._truncate_dim = truncate_dim

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from laterank.checks import checked_count
 from laterank.errors import InputTypeError, ShapeError
 from laterank.rows import QuantizedRows, StoredRows, as_float32
 from laterank.runtime import usable_cpus
@@ -48,7 +49,8 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
 
     Raises:
         ShapeError: If the query or a document has no tokens or no numbers, or a document has another ``dim``.
-        InputTypeError: If an argument is no array of float numbers, nor INT8 rows.
+        InputTypeError: If an argument is no array of float numbers, nor INT8 rows, or ``threads`` is no whole number.
+        InputError: If ``threads`` is less than 1.
         ProviderError: If onnxruntime is missing.
 
     Examples:
@@ -61,6 +63,7 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
     if isinstance(query, QuantizedRows):
         raise InputTypeError("query is QuantizedRows, expected a float array of shape (tokens, dim)")
     _check_rows(query)
+    most = usable_cpus() if threads is None else checked_count(threads, "threads", otherwise=", or None")
     if not isinstance(documents, Iterable):
         raise InputTypeError(f"documents is {type(documents).__name__}, expected a list of arrays")
     documents = list(documents)
@@ -75,7 +78,7 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
 
     tasks = list(_tasks(query.astype(np.float32, copy=False), documents))
     work = query.size * sum(map(len, documents))
-    _each(score, tasks, min(threads or usable_cpus(), work // MULTIPLICATIONS_PER_THREAD))
+    _each(score, tasks, min(most, work // MULTIPLICATIONS_PER_THREAD))
     return scores
 
 
