@@ -373,6 +373,8 @@ class Reranker:
         """
         if self._loaded_in != os.getpid():  # a forked process loads its own
             self.encoder.encode_queries(["load"])
+            if self.cache is not None:
+                self._rows.keys([])  # reads the model's files whole, to know its rows among others
             self._loaded_in = os.getpid()
         if isinstance(self.encoder, EncoderWithWorkers):  # which may have been closed since
             self.encoder.start_workers()
