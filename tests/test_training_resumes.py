@@ -151,6 +151,7 @@ def test_a_work_folder_is_of_one_run(preflight: ModuleType, tmp_path: Path) -> N
     """Run again it goes on; with other options it says what differs, and changes nothing."""
     work = tmp_path / "work"
     made_with = {"data": "/here", "passages-only": False, "leave-out": []}
+    preflight.check_same_run(work, {"data": "/mistaken"}, work / "dev.jsonl")  # nothing was made of it yet
     preflight.check_same_run(work, made_with, work / "dev.jsonl")
     (work / "dev.jsonl").touch()
     preflight.check_same_run(work, made_with, work / "dev.jsonl")

@@ -47,20 +47,20 @@ def check_same_run(folder: Path, made_with: Mapping[str, object], begun: Path) -
     Args:
         folder: Where results are kept, made where it is not there.
         made_with: The values of the options that its content depends on, as JSON has them.
-        begun: What lies there once something was made.
+        begun: What lies there once something was made; before that the options may still change.
 
     Raises:
         ValueError: If the options differ, or were not written down.
     """
     record = folder / RECORD
-    if not record.exists():
-        if begun.exists():
-            raise ValueError(
-                f"{begun} is there, but no {RECORD} that says with what options it was made; name another --work"
-            )
+    if not begun.exists():
         folder.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(made_with, indent=1) + "\n", encoding="utf-8")
         return
+    if not record.exists():
+        raise ValueError(
+            f"{begun} is there, but no {RECORD} that says with what options it was made; name another --work"
+        )
     before = json.loads(record.read_text(encoding="utf-8"))
     for name, value in made_with.items():
         if before.get(name) != value:
