@@ -71,14 +71,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def training_module(name: str) -> ModuleType:
-    """Import a module of ``training/``, which is no part of the package."""
+    """Import a module of ``training/``, which is no part of the package; its modules find each other."""
     path = Path(__file__).parents[1] / "training" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(path.parent)
+        spec.loader.exec_module(module)
     return module
 
 

@@ -1,6 +1,15 @@
-"""The reader of biomedical abstracts that training uses."""
+"""More text for training: the reader of biomedical abstracts, and packages that cannot be had."""
 
 from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import training_module
@@ -16,7 +25,6 @@ def records(journal: str = "PloS one", terms: str = "", body: str = BODY) -> lis
     """Read a file of one article."""
     article = ARTICLE.format(journal=journal, terms=terms, body=body)
     text = f"<?xml version='1.0'?>\n<PubmedArticleSet>{article}\n</PubmedArticleSet>"
-    training_module("more_text_prose")
     return list(training_module("more_text_abstracts").abstract_records(text))
 
 
@@ -39,3 +47,60 @@ def test_an_abstract_is_read_whole_and_without_marks() -> None:
 )
 def test_what_is_not_under_the_licence_or_of_no_use_is_left_out(left_out: dict[str, str]) -> None:
     assert records(**left_out) == []
+
+
+def package(folder: Path, name: str) -> Any:
+    """Return a package of one manual; its wheel lies where downloads are looked for, but for a name with "gone" in it."""
+    sources = training_module("more_text_sources")
+    archive = folder / "downloads" / name / f"{name}.whl"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w") as wheel:
+        wheel.writestr(f"{name}.txt", f"{name} has a manual of its own. " * 8)
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if "gone" in name:
+        archive.unlink()
+
+    def parse(text: str) -> Iterator[dict[str, str]]:
+        yield {"title": name, "section": "", "text": text.strip()}
+
+    return sources.Package("pip", name, "1", digest, re.compile(r"\.txt$"), parse)
+
+
+def written(work: Path) -> dict[str, list[str]]:
+    """Return the titles in every source's file."""
+    found = {}
+    for path in (work / "text").glob("*"):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            found[path.name.partition(".")[0]] = [json.loads(line)["title"] for line in lines]
+    return found
+
+
+def test_a_source_is_written_once_all_of_its_packages_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that fails for a moment must not make the text smaller for ever."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    more_text = training_module("more_text")
+    source = training_module("more_text_sources").Source
+    one, gone, other = (package(tmp_path, name) for name in ("one", "gone-today", "other"))
+    sources = [source("first", (one, gone)), source("second", (other,))]
+    with pytest.raises(
+        ValueError, match=r"1 packages could not be had:\n  gone-today: .*[\s\S]*--leave-out NAME"
+    ):
+        more_text.fetch_more_text(tmp_path, sources=sources)
+    assert written(tmp_path) == {"second": ["other"]}
+    back = package(tmp_path, "gone-today".replace("gone", "here"))
+    sources[0] = source("first", (one, back))
+    more_text.fetch_more_text(tmp_path, sources=sources)
+    assert written(tmp_path) == {"first": ["one", "here-today"], "second": ["other"]}
+
+
+def test_a_package_is_left_out_by_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    more_text = training_module("more_text")
+    source = training_module("more_text_sources").Source
+    sources = [source("first", (package(tmp_path, "one"), package(tmp_path, "gone")))]
+    with pytest.raises(ValueError, match="--leave-out other: no source has such a package"):
+        more_text.fetch_more_text(tmp_path, ["other"], sources)
+    more_text.fetch_more_text(tmp_path, ["gone"], sources)
+    assert written(tmp_path) == {"first": ["one"]}

@@ -46,7 +46,7 @@ passage is relevant.
 
 ## Measured
 nDCG@10 x 100, the hundred best of BM25 (bm25s, its defaults) reranked, documents cut at {length} tokens; all judged queries, but 500
-of squad-dev (seed 0). We trained on no judged collection, and none decided anything about the model. The
+of squad-dev (seed 0). No judged collection was a source of training, and none decided anything about the model. The
 published weights it starts from were trained on much public text, which may hold passages of them.
 
 {table}
@@ -85,7 +85,8 @@ RECIPE = """\
 5. INT8: weights with a scale per output column, activations quantised per run, inputs of the feed-forward products smoothed
    (SmoothQuant, strength {strength:g}); vocabulary embeddings with a scale per row.
 
-Passages that share 13 words in a row with a judged collection were left out. The vocabulary embeddings were not trained."""
+Passages and candidates that share 13 words in a row with a judged collection were left out, and so were the web, medical and WikiQA questions
+that one asks. The vocabulary embeddings were not trained."""
 
 WENT_ON = """\
 The weights went on from the version that shipped before, made in the same way, so that 1. below holds for the first version and the

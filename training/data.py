@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bm25 import Bm25
-from collections_io import Collection, read_collection, read_lines, read_records
+from hold_out import HeldOut, Records, judged, split, without
+from records import read_lines, read_pairs, read_records
+
+from laterank.evaluation import Collection
+from laterank.evaluation.first_stage import bm25_candidates
 
 CANDIDATES = 8
 DEV_CANDIDATES = 30
 DEV_QUERIES = 120
 DEPTH = 60
-SHINGLE_WORDS = 13
-JUDGED = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "wikiqa-dev", "squad-dev")
 TRAIN_QUERIES = {
     "nq": 2600,
     "wikipedia-section": 1500,
@@ -36,29 +38,19 @@ class Example:
     relevant: list[int]
 
 
-def shingles(text: str) -> set[int]:
-    """Hash every run of 13 words, to notice a passage that a judged collection also holds."""
-    words = re.findall(r"\w+", text.lower())
-    return {hash(tuple(words[i : i + SHINGLE_WORDS])) for i in range(len(words) - SHINGLE_WORDS + 1)}
-
-
-def judged_texts(ir_folder: Path) -> tuple[set[int], set[str]]:
-    """Collect the shingles and the queries of the judged collections, to keep both out of training."""
-    seen: set[int] = set()
-    queries: set[str] = set()
-    for name in JUDGED:
-        if (ir_folder / name).exists():
-            collection = read_collection(ir_folder / name)
-            seen.update(*(shingles(text) for text in collection.documents + collection.queries))
-            queries.update(query.lower().rstrip(" ?") for query in collection.queries)
-    return seen, queries
+def numbered(texts: list[str]) -> Iterator[tuple[str, str]]:
+    """Give texts their positions as ids."""
+    return ((str(position), text) for position, text in enumerate(texts))
 
 
 def retrieved(source: str, queries: list[str], relevant: list[list[int]], texts: list[str]) -> list[Example]:
     """Search each query with BM25 and append its first relevant document where BM25 missed all of them."""
-    positions, _ = Bm25(texts).search(queries, DEPTH)
+    if not queries or not texts:
+        return []
+    by_position = Collection(source, dict(numbered(texts)), dict(numbered(queries)))
+    rows = [list(map(int, row)) for row in bm25_candidates(by_position, DEPTH).values()]
     examples = []
-    for query, wanted, row in zip(queries, relevant, positions.tolist(), strict=True):
+    for query, wanted, row in zip(queries, relevant, rows, strict=True):
         found = row if not wanted or set(row) & set(wanted) else [*row, wanted[0]]
         examples.append(
             Example(source, query, [texts[p] for p in found], [i for i, p in enumerate(found) if p in wanted])
@@ -66,18 +58,18 @@ def retrieved(source: str, queries: list[str], relevant: list[list[int]], texts:
     return examples
 
 
-def section_queries(paragraphs: list[dict[str, str]], count: int, rng: random.Random) -> list[Example]:
+def section_queries(paragraphs: Records, count: int, rng: random.Random) -> list[Example]:
     """Use article title plus section heading as the query for the section's paragraph."""
     by_heading: dict[str, list[int]] = {}
     for position, paragraph in enumerate(paragraphs):
         if paragraph["section"]:
             by_heading.setdefault(f"{paragraph['title']} {paragraph['section']}", []).append(position)
-    headings = rng.sample(sorted(by_heading), count)
+    headings = rng.sample(sorted(by_heading), min(count, len(by_heading)))
     texts = [paragraph["text"] for paragraph in paragraphs]
     return retrieved("wikipedia-section", headings, [by_heading[heading] for heading in headings], texts)
 
 
-def sentence_queries(paragraphs: list[dict[str, str]], count: int, rng: random.Random) -> list[Example]:
+def sentence_queries(paragraphs: Records, count: int, rng: random.Random) -> list[Example]:
     """Cut one sentence out of a paragraph and use it as the query for the rest of the paragraph."""
     texts = [paragraph["text"] for paragraph in paragraphs]
     cuts: dict[int, tuple[str, str]] = {}
@@ -92,7 +84,7 @@ def sentence_queries(paragraphs: list[dict[str, str]], count: int, rng: random.R
     return replaced
 
 
-def sibling_queries(paragraphs: list[dict[str, str]], count: int, rng: random.Random) -> list[Example]:
+def sibling_queries(paragraphs: Records, count: int, rng: random.Random) -> list[Example]:
     """Use a sentence as the query for the other paragraphs of its article: a task that is never trained on."""
     texts = [paragraph["text"] for paragraph in paragraphs]
     by_title: dict[str, list[int]] = {}
@@ -123,26 +115,32 @@ def cut_sentence(text: str, rng: random.Random) -> tuple[str, str] | None:
     return sentences[cut].rstrip("."), " ".join(sentences[:cut] + sentences[cut + 1 :])
 
 
-def pair_queries(source: str, collection: Collection, picked: list[int]) -> list[Example]:
+def pair_queries(source: str, collection: Collection, picked: list[str]) -> list[Example]:
     """Use judged pairs (medquad, wikiqa-train) as they are."""
-    relevant = [sorted(collection.relevant[i]) for i in picked]
-    return retrieved(source, [collection.queries[i] for i in picked], relevant, collection.documents)
+    positions = {key: position for position, key in enumerate(collection.documents)}
+    relevant = [sorted(positions[document] for document in collection.relevant[query]) for query in picked]
+    queries = [collection.queries[query] for query in picked]
+    return retrieved(source, queries, relevant, list(collection.documents.values()))
 
 
-def question_queries(questions: list[str], paragraphs: list[dict[str, str]]) -> list[Example]:
+def question_queries(questions: list[str], paragraphs: Records) -> list[Example]:
     """Pair web questions with the Wikipedia paragraphs BM25 finds; only the teacher says which of them answer."""
     texts = [f"{paragraph['title']} {paragraph['text']}" for paragraph in paragraphs]
     return retrieved("nq", questions, [[] for _ in questions], texts)
 
 
-def training_example(made: Example, rng: random.Random) -> Example:
-    """Keep one relevant document, the best three others and a spread of the rest."""
-    positive = [rng.choice(made.relevant)] if made.relevant else []
-    others = [i for i in range(len(made.documents)) if i not in made.relevant]
-    spread = sorted(rng.sample(others[3:], min(CANDIDATES, len(others[3:]))))
-    chosen = sorted((positive + others[:3] + rng.sample(spread, len(spread)))[:CANDIDATES])
-    relevant = [i for i, position in enumerate(chosen) if position in positive]
-    return Example(made.source, made.query, [made.documents[i] for i in chosen], relevant)
+def training_examples(examples: list[Example], rng: random.Random) -> list[Example]:
+    """Keep one relevant document, the best three others and a spread of the rest; a query with fewer is left out."""
+    kept = []
+    for made in examples:
+        positive = [rng.choice(made.relevant)] if made.relevant else []
+        others = [i for i in range(len(made.documents)) if i not in made.relevant]
+        spread = sorted(rng.sample(others[3:], min(CANDIDATES, len(others[3:]))))
+        chosen = sorted((positive + others[:3] + rng.sample(spread, len(spread)))[:CANDIDATES])
+        relevant = [i for i, position in enumerate(chosen) if position in positive]
+        if len(chosen) == CANDIDATES:
+            kept.append(Example(made.source, made.query, [made.documents[i] for i in chosen], relevant))
+    return kept
 
 
 def dev_examples(examples: list[Example]) -> list[Example]:
@@ -157,63 +155,55 @@ def dev_examples(examples: list[Example]) -> list[Example]:
     return kept[:DEV_QUERIES]
 
 
-def split_paragraphs(
-    data_folder: Path, seen: set[int], seed: int
-) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+def split_paragraphs(data_folder: Path, held_out: HeldOut, seed: int) -> tuple[Records, Records]:
     """Return Wikipedia's paragraphs for training and those of held-out articles; judged passages are in neither."""
-    paragraphs = [
-        p for p in read_records(data_folder / "text" / "wikipedia.jsonl.gz") if not shingles(p["text"]) & seen
-    ]
-    titles = sorted({paragraph["title"] for paragraph in paragraphs})
-    held_out = set(random.Random(seed).sample(titles, len(titles) // 20))
-    return (
-        [p for p in paragraphs if p["title"] not in held_out],
-        [p for p in paragraphs if p["title"] in held_out],
-    )
+    paragraphs = held_out.left(read_records(data_folder / "text" / "wikipedia.jsonl.gz"))
+    return split(paragraphs, 20, random.Random(seed))
+
+
+def web_questions(data_folder: Path, held_out: HeldOut) -> list[str]:
+    """Read the questions that people typed, but those that are held out."""
+    lines = read_lines(data_folder / "text" / "nq-questions.txt.gz")
+    return [line for line in lines if not held_out.asks(line)]
 
 
 def build(data_folder: Path, work: Path, seed: int = 0) -> None:
-    """Write ``train.jsonl`` (shuffled) and ``dev.jsonl`` once; what the judged collections share is left out first."""
+    """Write ``train.jsonl`` (shuffled) and ``dev.jsonl`` once; what the judged collections share is left out first.
+
+    A small folder gives fewer queries.
+
+    Raises:
+        CollectionError: If a collection is missing or cannot be read.
+        ValueError: If a folder is so small that it gives none.
+    """
     if (work / "dev.jsonl").exists():
         return
     rng = random.Random(seed)
-    seen, judged_queries = judged_texts(data_folder / "ir")
-    by_role = dict(zip((False, True), split_paragraphs(data_folder, seen, seed), strict=True))
-    questions = [
-        q
-        for q in read_lines(data_folder / "text" / "nq-questions.txt.gz")
-        if q.lower().rstrip(" ?") not in judged_queries
-    ]
-    train = question_queries(rng.sample(questions, TRAIN_QUERIES["nq"]), by_role[False])
-    train += section_queries(by_role[False], TRAIN_QUERIES["wikipedia-section"], rng)
-    train += sentence_queries(by_role[False], TRAIN_QUERIES["wikipedia-sentence"], rng)
-    dev = dev_examples(section_queries(by_role[True], 3 * DEV_QUERIES, rng))
-    dev += dev_examples(sentence_queries(by_role[True], 2 * DEV_QUERIES, rng))
+    left_out = judged(data_folder / "ir")
+    paragraphs, of_dev = split_paragraphs(data_folder, left_out, seed)
+    questions = web_questions(data_folder, left_out)
+    train = question_queries(rng.sample(questions, min(len(questions), TRAIN_QUERIES["nq"])), paragraphs)
+    train += section_queries(paragraphs, TRAIN_QUERIES["wikipedia-section"], rng)
+    train += sentence_queries(paragraphs, TRAIN_QUERIES["wikipedia-sentence"], rng)
+    dev = dev_examples(section_queries(of_dev, 3 * DEV_QUERIES, rng))
+    dev += dev_examples(sentence_queries(of_dev, 2 * DEV_QUERIES, rng))
     for source, folder in (("medquad", "medquad"), ("wikiqa", "wikiqa-train")):
-        collection = without(read_collection(data_folder / "train" / folder), seen, judged_queries)
-        picked = rng.sample(
-            range(len(collection.queries)),
-            min(len(collection.queries), TRAIN_QUERIES[source] + 2 * DEV_QUERIES),
-        )
-        dev += dev_examples(pair_queries(source, collection, picked[: 2 * DEV_QUERIES]))
-        train += pair_queries(source, collection, picked[2 * DEV_QUERIES :])
-    dev += dev_examples(sibling_queries(by_role[True], 4 * DEV_QUERIES, random.Random(seed + 1)))
+        collection = without(read_pairs(data_folder / "train" / folder), left_out)
+        queries = list(collection.queries)
+        picked = rng.sample(queries, min(len(queries), TRAIN_QUERIES[source] + 2 * DEV_QUERIES))
+        first = min(2 * DEV_QUERIES, len(picked) // 2)
+        dev += dev_examples(pair_queries(source, collection, picked[:first]))
+        train += pair_queries(source, collection, picked[first:])
+    dev += dev_examples(sibling_queries(of_dev, 4 * DEV_QUERIES, random.Random(seed + 1)))
     rng.shuffle(train)
-    write_examples(work / "train.jsonl", [training_example(made, rng) for made in train])
+    train = training_examples(train, rng)
+    if not train or not dev:
+        raise ValueError(
+            f"{data_folder} gives {len(train)} training and {len(dev)} development queries, expected some of both: "
+            "it needs more text beside what the judged collections hold"
+        )
+    write_examples(work / "train.jsonl", train)
     write_examples(work / "dev.jsonl", dev)
-
-
-def without(collection: Collection, seen: set[int], judged_queries: set[str]) -> Collection:
-    """Drop the queries that a judged collection asks too, or whose relevant document it holds."""
-    kept = [
-        i
-        for i, query in enumerate(collection.queries)
-        if query.lower().rstrip(" ?") not in judged_queries
-        and not any(shingles(collection.documents[d]) & seen for d in collection.relevant[i])
-    ]
-    return Collection(
-        collection.documents, [collection.queries[i] for i in kept], [collection.relevant[i] for i in kept]
-    )
 
 
 def write_examples(path: Path, examples: list[Example]) -> None:

@@ -13,7 +13,7 @@ import torch
 from model import ColbertModel
 from passages import Passage
 from row_loss import part_of, row_loss
-from rows import SHARD_PASSAGES, Shard, embed_all, like_lengths, padded, teacher_shard
+from rows import Shard, embed_all, like_lengths, padded, teacher_shard
 from tokens import ColbertTokenizer
 from trainer import PartLoss, Schedule, Trainer
 
@@ -118,8 +118,6 @@ def distilled(
     stop_at: float | None = None,
 ) -> ColbertModel:
     """Run or resume the distillation and return the student; ``trained`` says that the start is a student already."""
-    if len(passages) < (recipe.first_shard + recipe.shards) * SHARD_PASSAGES:
-        raise ValueError(f"{len(passages)} passages are too few for {recipe} of {SHARD_PASSAGES} each")
     sample = [np.array(ids) for ids in tokenizer.documents([made.text for made in passages[:FIT_PASSAGES]])]
     student, turn = copy.deepcopy(start), work / "rows" / "turn.npy"
     turn_teacher(teacher, student if trained else None, sample, tokenizer.mask, recipe.parts, turn)

@@ -21,6 +21,7 @@ class OnnxEncoder:
     """Encodes queries and documents with markers, expansion and skiplist; rows come back with unit length."""
 
     def __init__(self, path: Path, tokenizer: ColbertTokenizer, threads: int = 2) -> None:
+        self.path = path
         self.session = open_session(path)
         self.tokenizer = tokenizer
         self.threads = threads

@@ -22,9 +22,11 @@ from measure import judged_scores
 from model import ColbertModel, model_of
 from more_text import fetch_more_text
 from passages import build_passages, fitting_rows, read_passages
+from preflight import check_enough, check_inputs, check_same_run
 from rank_distil import RankRecipe, rank_distilled
 from relevance import calibrate_relevance
 from row_loss import DIMS
+from rows import SHARD_PASSAGES
 from select_model import best_average
 from shipped import load_shipped
 from source import fetch_source
@@ -55,7 +57,11 @@ def arguments() -> argparse.Namespace:
         "--work", type=Path, default=Path("work"), help="caches and checkpoints; run again to resume"
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--minutes", type=float, help="stop after the next checkpoint; run again to go on")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="from the start; a training stage stops at its first checkpoint after that; run again to go on",
+    )
     parser.add_argument(
         "--start",
         choices=sorted(STARTS),
@@ -70,12 +76,43 @@ def arguments() -> argparse.Namespace:
         "--passages-only", action="store_true", help="train on no text beyond --data, and download none"
     )
     parser.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="do without a package of more text",
+    )
+    parser.add_argument(
         "--fp32", action="store_true", help="measure the fp32 graph on the judged collections too"
     )
     parser.add_argument(
         "--ship", action="store_true", help="replace the files in the package when every check passes"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    try:
+        check(options)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def check(options: argparse.Namespace) -> None:
+    """Find out now what would otherwise end, or spoil, a run hours later.
+
+    Raises:
+        ValueError: If an input is missing, or the work folder was made with other options.
+    """
+    check_inputs(options.data, options.teachers)
+    shared = {
+        "data": str(options.data.resolve()),
+        "teachers": str(options.teachers.resolve()),
+        "passages-only": options.passages_only,
+        "leave-out": sorted(options.leave_out),
+    }
+    check_same_run(options.work, shared, options.work / "dev.jsonl")
+    stage = stage_folder(options)
+    of_stage = {"start": options.start, "go-on": options.go_on, "first-shard": options.first_shard}
+    check_same_run(stage, of_stage, stage / "start.pt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +152,12 @@ def started(
     return model_of(torch.load(place, weights_only=True, map_location="cpu"))
 
 
-def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer) -> Made:
+def make(
+    options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer, stop_at: float | None
+) -> Made:
     """Train the student in two stages and choose between their ends and the average, on development queries."""
     train_set, dev = (read_examples(options.work / f"{name}.jsonl") for name in ("train", "dev"))
-    more_text = None if options.passages_only else fetch_more_text(options.work)
+    more_text = None if options.passages_only else fetch_more_text(options.work, options.leave_out)
     if more_text:
         build_technical(more_text, options.data, options.work)
         build_abstracts(more_text, options.data, options.work)
@@ -126,11 +165,12 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
             train_set += read_examples(place)
             dev += read_examples(place.with_name(place.name.replace("-train", "-dev")))
     passages = read_passages(build_passages(options.data, more_text, options.work))
+    recipe, ranking = replace(RowRecipe(), first_shard=options.first_shard), RankRecipe()
+    check_enough("passages", len(passages), (recipe.first_shard + recipe.shards) * SHARD_PASSAGES)
+    check_enough("training queries", len(train_set), ranking.examples)
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
     stage = stage_folder(options)
     start = started(options.start, teacher, source, fitting_rows(passages, tokenizer), stage / "start.pt")
-    stop_at = time.time() + 60 * options.minutes if options.minutes else None
-    recipe = replace(RowRecipe(), first_shard=options.first_shard)
     if device() != "cpu":
         recipe = replace(recipe, parts=1, part_tokens=8192)
     if options.go_on:
@@ -146,7 +186,7 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
         stop_at=stop_at,
     )
     cross_encoder = options.teachers / "ms-marco-minilm-l12-int8"
-    ranked = rank_distilled(rows, teacher, tokenizer, train_set, cross_encoder, stage, RankRecipe(), stop_at)
+    ranked = rank_distilled(rows, teacher, tokenizer, train_set, cross_encoder, stage, ranking, stop_at)
     ranges = calibration_rows(train_set, tokenizer)
     model, selection = best_average(rows.cpu(), ranked.cpu(), tokenizer, ranges, dev, stage, options.threads)
     return Made(model, selection, ranges, dev)
@@ -154,14 +194,15 @@ def make(options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer)
 
 def main() -> None:
     """Run every stage; each keeps its result in the work folder, so a second run continues."""
-    options = arguments()
+    started_at, options = time.time(), arguments()
+    stop_at = None if options.minutes is None else started_at + 60 * options.minutes
     out = stage_folder(options) / "out"
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # work is shared among Python threads, each on one core
     source = fetch_source(options.work)
     build(options.data, options.work)
     tokenizer = ColbertTokenizer(source / "tokenizer.json", LAYOUT)
-    made = make(options, source, tokenizer)
+    made = make(options, source, tokenizer, stop_at)
     paths = export(made.model, made.ranges, out)
     unseen = tokenizer.documents([text for one in made.dev[::8] for text in one.documents[:5]])
     facts = check_export(made.model, paths, tokenizer, unseen)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import random
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import ir_measures
 import numpy as np
-from bm25 import Bm25
-from collections_io import Collection, read_collection
 from data import Example
 from encode import OnnxEncoder, maxsim
 from ir_measures import nDCG
+from kept import digest, once
 
-DEPTH = 100
+from laterank.evaluation import Collection, read_collection
+from laterank.evaluation.collection import Ranking
+from laterank.evaluation.evaluate import DEPTH
+from laterank.evaluation.first_stage import bm25_candidates
+
 DEV_CANDIDATES = 10
 SAMPLED = {"squad-dev": 500}
 JUDGED = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev")
@@ -51,59 +53,51 @@ def dev_scores(encoder: OnnxEncoder, examples: list[Example], length: int = 128)
     return results | {"mean": float(np.mean(list(results.values())))}
 
 
-def judged_collection(folder: Path) -> Collection:
-    """Read a judged collection, with the large query sets sampled once (seed 0)."""
-    collection = read_collection(folder)
-    count = SAMPLED.get(folder.name, len(collection.queries))
-    picked = sorted(
-        random.Random(0).sample(range(len(collection.queries)), min(count, len(collection.queries)))
-    )
-    return Collection(
-        collection.documents,
-        [collection.queries[i] for i in picked],
-        [collection.relevant[i] for i in picked],
-    )
+def in_order(ranking: Ranking) -> Run:
+    """Give documents scores that keep their order."""
+    return {
+        query: {document: -float(place) for place, document in enumerate(found)}
+        for query, found in ranking.items()
+    }
 
 
-def candidates(collection: Collection) -> list[dict[int, float]]:
-    """Return BM25's best hundred for each query, with their scores."""
-    positions, scores = Bm25(collection.documents).search(collection.queries, DEPTH)
-    return [dict(zip(p, s, strict=True)) for p, s in zip(positions.tolist(), scores.tolist(), strict=True)]
+def reranked(collection: Collection, candidates: Ranking, encoder: OnnxEncoder) -> Run:
+    """Score every query's candidates; each document is encoded once."""
+    needed = list(dict.fromkeys(document for found in candidates.values() for document in found))
+    encoded = dict(zip(needed, encoder.documents([collection.documents[key] for key in needed]), strict=True))
+    queries = encoder.queries([collection.queries[key] for key in candidates])
+    run = {}
+    for (key, found), query in zip(candidates.items(), queries, strict=True):
+        scores = maxsim(query, [encoded[document] for document in found])
+        run[key] = dict(zip(found, map(float, scores), strict=True))
+    return run
 
 
 def collection_score(
-    collection: Collection, found: list[dict[int, float]], encoder: OnnxEncoder | None
-) -> float:
-    """Score one collection: BM25's own order, or the encoder's order of BM25's candidates."""
-    judged = {
-        str(n): {str(d): r for d, r in relevant.items()} for n, relevant in enumerate(collection.relevant)
-    }
-    if encoder is None:
-        return ndcg(judged, {str(n): {str(d): s for d, s in row.items()} for n, row in enumerate(found)})
-    needed = sorted({position for row in found for position in row})
-    encoded = dict(zip(needed, encoder.documents([collection.documents[p] for p in needed]), strict=True))
-    run = {}
-    for number, (query, row) in enumerate(zip(encoder.queries(collection.queries), found, strict=True)):
-        scores = maxsim(query, [encoded[position] for position in row])
-        run[str(number)] = {str(position): float(score) for position, score in zip(row, scores, strict=True)}
-    return ndcg(judged, run)
+    collection: Collection, candidates: Ranking, encoder: OnnxEncoder | None
+) -> dict[str, float]:
+    """Score BM25's own order, or the encoder's order of BM25's candidates."""
+    run = in_order(candidates) if encoder is None else reranked(collection, candidates, encoder)
+    return {"nDCG@10": ndcg(collection.relevant, run)}
 
 
 def judged_scores(
     ir_folder: Path, encoders: Mapping[str, OnnxEncoder | None], cache: Path
 ) -> dict[str, dict[str, float]]:
-    """Fill a table of nDCG@10 by system and collection; what the cache holds is not measured again."""
-    table: dict[str, dict[str, float]] = (
-        json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
-    )
+    """Return nDCG@10 by system and collection, of the queries and candidates of ``benchmarks/quality.py``; None stands for BM25.
+
+    What the cache holds of the same model over the same candidates is not measured again.
+    """
+    table: dict[str, dict[str, float]] = {system: {} for system in encoders}
     for name in JUDGED:
-        collection = judged_collection(ir_folder / name)
-        found = candidates(collection)
+        whole = read_collection(ir_folder / name)
+        collection = whole.sample(SAMPLED.get(name, len(whole.queries)))
+        candidates = bm25_candidates(collection, DEPTH)
         for system, encoder in encoders.items():
-            if name not in table.setdefault(system, {}):
-                table[system][name] = collection_score(collection, found, encoder)
-                cache.write_text(json.dumps(table, indent=1), encoding="utf-8")
-                print(f"{name} {system}: {table[system][name]:.1f}", flush=True)
+            made_with = (encoder.path, str(encoder.tokenizer.layout)) if encoder else ()
+            key = f"{system} {name} {digest(candidates, *made_with)}"
+            measure = partial(collection_score, collection, candidates, encoder)
+            table[system] |= {name: once(cache, key, measure)["nDCG@10"]}
     return {
         system: row | {"average": float(np.mean([row[name] for name in JUDGED]))}
         for system, row in table.items()

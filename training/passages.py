@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collections_io import read_collection, read_lines, read_records
-from data import judged_texts, read_examples, shingles, split_paragraphs
+from data import read_examples, split_paragraphs, web_questions
+from hold_out import HeldOut, judged
+from records import read_lines, read_pairs, read_records
 from technical import ABSTRACTS_FILE
 from tokens import ColbertTokenizer
 
@@ -77,20 +78,20 @@ def text_passages(
     return made
 
 
-def without_judged(passages: list[Passage], seen: set[int]) -> list[Passage]:
-    """Leave out what shares 13 words in a row with a judged collection."""
-    return [passage for passage in passages if not shingles(passage.text) & seen]
-
-
-def pair_passages(folder: Path, held_out: set[str], rng: random.Random) -> list[Passage]:
-    """Use the questions of a collection of pairs with one of their answers; development queries stay out."""
-    collection = read_collection(folder)
-    pairs = zip(collection.queries, collection.relevant, strict=True)
+def pair_passages(folder: Path, rng: random.Random) -> list[Passage]:
+    """Use the questions of a collection of pairs with one of their answers."""
+    collection = read_pairs(folder)
     return [
-        Passage(collection.documents[rng.choice(sorted(found))], query)
-        for query, found in pairs
-        if query not in held_out
+        Passage(collection.documents[rng.choice(sorted(collection.relevant[key]))], query)
+        for key, query in collection.queries.items()
     ]
+
+
+def of_development(work: Path) -> HeldOut:
+    """Hold out the queries that models are chosen on, with all of their candidates."""
+    made = [one for place in sorted(work.glob("*dev.jsonl")) for one in read_examples(place)]
+    texts = dict.fromkeys(text for one in made for text in one.documents)
+    return HeldOut.of(texts, (one.query for one in made))
 
 
 def mixed(pools: dict[str, list[Passage]], rng: random.Random) -> list[Passage]:
@@ -106,26 +107,31 @@ def mixed(pools: dict[str, list[Passage]], rng: random.Random) -> list[Passage]:
 
 
 def build_passages(data_folder: Path, more_text: Path | None, work: Path, seed: int = 0) -> Path:
-    """Write ``passages.jsonl.gz`` once: mixed and shuffled, the same for the same data and seed."""
+    """Write ``passages.jsonl.gz`` once: mixed and shuffled, the same for the same data and seed.
+
+    The work folder holds every development query already, so that no passage shares its text.
+    """
     place = work / "passages.jsonl.gz"
     if place.exists():
         return place
     rng = random.Random(seed)
-    seen, judged_queries = judged_texts(data_folder / "ir")
-    paragraphs, _ = split_paragraphs(data_folder, seen, seed)
-    held_out = {made.query for made in read_examples(work / "dev.jsonl")}
-    lines = read_lines(data_folder / "text" / "nq-questions.txt.gz")
-    questions = [line for line in lines if line.lower().rstrip(" ?") not in judged_queries]
+    left_out = judged(data_folder / "ir")
+    paragraphs, _ = split_paragraphs(data_folder, left_out, seed)
+    left_out |= of_development(work)
+    questions = web_questions(data_folder, left_out)
     pools = {
         "wikipedia": text_passages(paragraphs, questions, rng),
-        "medquad": pair_passages(data_folder / "train" / "medquad", held_out, rng),
+        "medquad": pair_passages(data_folder / "train" / "medquad", rng),
         "more": [],
         "abstracts": [],
     }
     for source in sorted(more_text.glob("*.jsonl.gz")) if more_text else []:
         pool = "abstracts" if source.name == ABSTRACTS_FILE else "more"
         pools[pool] += text_passages(read_records(source), questions, rng)
-    kept = {name: without_judged(pool, seen) for name, pool in pools.items()}
+    kept = {
+        name: [made for made in pool if not left_out.holds(made.text) and not left_out.asks(made.query)]
+        for name, pool in pools.items()
+    }
     temporary = place.with_suffix(".part")
     with gzip.open(temporary, "wt", encoding="utf-8") as lines_out:
         for passage in mixed(kept, rng):

@@ -87,7 +87,7 @@ def rank_distilled(
 ) -> ColbertModel:
     """Run or resume the stage and return the student."""
     chosen = random.Random(recipe.seed).sample(range(len(examples)), recipe.examples)
-    scores = teacher_scores(examples, chosen, cross_encoder, work / "cross_encoder.npy")
+    scores = teacher_scores(examples, chosen, cross_encoder, work)
     picked = [examples[i] for i in chosen]
     target = targets(picked, scores[chosen], recipe)
     student = copy.deepcopy(start).train()

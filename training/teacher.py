@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from data import Example
+from kept import digest
 from tokenizers import Tokenizer
 
 CHUNK_EXAMPLES = 64
@@ -46,11 +47,16 @@ class CrossEncoder:
             return np.array(list(threads.map(self.score_pair, pairs)), dtype=np.float32)
 
 
-def teacher_scores(examples: list[Example], wanted: list[int], model: Path, cache: Path) -> np.ndarray:
-    """Score the candidates of the ``wanted`` examples, continuing what the cache holds; other rows stay NaN.
+def teacher_scores(examples: list[Example], wanted: list[int], model: Path, work: Path) -> np.ndarray:
+    """Score the candidates of the ``wanted`` examples; the other rows are NaN.
+
+    The work folder keeps what was scored under a digest of the examples and the model, so that a run that was cut goes on, and
+    scores of other examples are never taken for these.
 
     *Shape:* ``(examples, candidates)``
     """
+    made = [[one.query, *one.documents] for one in examples]
+    cache = work / f"cross_encoder-{digest(made, model / 'model.onnx', model / 'tokenizer.json')}.npy"
     width = len(examples[0].documents)
     scores = np.load(cache) if cache.exists() else np.full((len(examples), width), np.nan, dtype=np.float32)
     missing = [position for position in wanted if np.isnan(scores[position, 0])]

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from collections_io import read_records
-from data import Example, dev_examples, judged_texts, read_examples, retrieved, shingles, write_examples
+from data import Example, dev_examples, read_examples, retrieved, write_examples
+from hold_out import judged
 from make_model import SHIPPED
 from measure import ndcg, shortened
+from records import read_records
 
 from laterank import ColbertEncoder, maxsim
 
@@ -49,10 +50,9 @@ def build_unseen(more_text: Path, data_folder: Path, place: Path) -> list[Exampl
     if place.exists():
         return read_examples(place)
     rng, made = random.Random(SEED), []
-    seen, _ = judged_texts(data_folder / "ir")
+    left_out = judged(data_folder / "ir")
     for kind in KINDS:
-        found = read_records(more_text / f"{kind}.jsonl.gz")
-        records = [record for record in found if not shingles(record["text"]) & seen]
+        records = left_out.left(read_records(more_text / f"{kind}.jsonl.gz"))
         by_query: dict[str, list[int]] = {}
         for position, record in enumerate(records):
             by_query.setdefault(asked(kind, record), []).append(position)
