@@ -42,6 +42,10 @@ class Terminal(io.StringIO):
         ("한국", 4),
         ("\u1112\u1161\u11ab", 2),
         ("a\u200bb", 2),
+        ("👩\u200d", 2),
+        ("👩\u200d ", 3),
+        ("\u200d ", 1),
+        ("👩\u200d⚕\ufe0f", 2),
         ("שלום", 4),
         ("", 0),
     ],
@@ -69,6 +73,7 @@ def test_a_shortened_text_keeps_both_ends(text: str, columns: int) -> None:
 def test_padding_gives_exactly_the_columns(text: str, columns: int) -> None:
     """Cut or filled, a cell is as wide as its column."""
     assert columns_of(padded(text, columns)) == columns
+    assert columns_of(padded(text, columns, right=True)) == columns
     assert columns_of(fitted(text, columns)) <= columns
 
 

@@ -304,7 +304,9 @@ def test_what_is_no_float_array_is_refused(query: object) -> None:
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "x", True])
 def test_threads_that_cannot_be_are_refused(threads: object) -> None:
     """With what was given, even where there is too little work for a second one."""
-    with pytest.raises(InputError, match=f"threads is {threads!r}, expected (a whole number of )?at least 1, or None"):
+    with pytest.raises(
+        InputError, match=f"threads is {threads!r}, expected (a whole number of )?at least 1, or None"
+    ):
         maxsim(np.ones((1, 2)), [np.ones((1, 2))], threads=threads)  # type: ignore[arg-type]
 
 

@@ -182,7 +182,9 @@ def test_a_pickled_encoder_pools_alike() -> None:
 @pytest.mark.parametrize("wrong", [0, -1, True, 2.0, "2"])
 def test_what_is_no_factor_is_refused(wrong: object) -> None:
     """With its name and what it may be."""
-    with pytest.raises(InputError, match=r"pool_factor is .*, expected (a whole number of )?at least 1, or None"):
+    with pytest.raises(
+        InputError, match=r"pool_factor is .*, expected (a whole number of )?at least 1, or None"
+    ):
         ColbertEncoder.from_pretrained(TINY_MODEL, pool_factor=wrong)  # type: ignore[arg-type]
 
 

@@ -133,14 +133,17 @@ def _clusters(text: str) -> Iterator[tuple[str, int]]:
     cluster, width, joined = "", 0, False
     for character in text:
         flag = len(cluster) == 1 and ord(cluster) in FLAG_LETTERS and ord(character) in FLAG_LETTERS
-        if cluster and (joined or flag or _adds_no_width(character)):
+        if cluster and (flag or _adds_no_width(character) or (joined and category(character) == "So")):
             cluster += character
-            width = 2 if character == EMOJI_STYLE or flag else width
+            widens = character == EMOJI_STYLE and width and not cluster[0].isspace()
+            width = 2 if flag or widens else width
         else:
             if cluster:
                 yield cluster, width
             cluster, width = character, 0 if _adds_no_width(character) else _width(character)
-        joined = character == JOINER
+        joined = (
+            character == JOINER and category(cluster[0]) == "So"
+        )  # pictures alone, never a blank (UAX #29, GB11)
     if cluster:
         yield cluster, width
 
