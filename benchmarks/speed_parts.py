@@ -9,6 +9,7 @@ from typing import Any
 
 import speed_choice
 import speed_cold
+import speed_crowd
 import speed_encoding
 import speed_fidelity
 import speed_growth
@@ -108,6 +109,12 @@ PARTS = {
     ),
     "store": Part(
         "The cache on disk", speed_store.measure_store, speed_store.store_tables, speed_store.store_bars
+    ),
+    "crowd": Part(
+        "One file, eight processes, kills",
+        speed_crowd.measure_crowd,
+        speed_crowd.crowd_tables,
+        speed_crowd.crowd_bars,
     ),
     "growth": Part(
         "Latency against candidates",
