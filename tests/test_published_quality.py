@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("ir_measures", reason="measuring needs the extra laterank[evaluate]")
 pytest.importorskip("typer", reason="the command line needs the extra laterank[cli]")
 
+from conftest import training_module
+
 from laterank.cli import main
 from laterank.evaluation import read_collection
 from laterank.evaluation.first_stage import bm25_candidates
@@ -43,6 +45,14 @@ def test_the_first_stage_has_the_published_values(name: str) -> None:
     assert values["nDCG@10"] == pytest.approx(QUERIES[name]["bm25"], abs=1e-4)
     means = {measure: round(float(np.mean(list(found.values()))), 4) for measure, found in values.items()}
     assert means == {measure: PUBLISHED[name]["bm25"][measure] for measure in values}
+
+
+def test_the_model_card_has_the_published_values() -> None:
+    """Its table is what ``training/card_table.py`` makes of the benchmark's results."""
+    card_table = training_module("card_table")
+    published = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8"))
+    card = card_table.CARD.read_text(encoding="utf-8")
+    assert card_table.with_table(card, card_table.benchmark_table(published)) == card
 
 
 def test_the_bundled_model_has_the_published_values(

@@ -5,22 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibrate import STRENGTH
+from card_table import judged_table
 from distil import RowRecipe
 from rank_distil import RankRecipe
 from rows import SHARD_PASSAGES
 from starts import Start
 from tokens import Layout
-
-COLLECTIONS = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev", "average")
-
-
-def judged_table(table: dict[str, dict[str, float]]) -> str:
-    """Return a Markdown table of nDCG@10."""
-    lines = ["| | " + " | ".join(COLLECTIONS) + " |", "|---" * (len(COLLECTIONS) + 1) + "|"]
-    for system, row in table.items():
-        lines.append(f"| {system} | " + " | ".join(f"{row[name]:.1f}" for name in COLLECTIONS) + " |")
-    return "\n".join(lines)
-
 
 TEXT = """\
 ---

@@ -15,7 +15,7 @@ from passages import Passage
 from row_loss import part_of, row_loss
 from rows import Shard, embed_all, like_lengths, padded, teacher_shard
 from tokens import ColbertTokenizer
-from trainer import PartLoss, Schedule, Trainer
+from trainer import PartLoss, Schedule, Score, Trainer
 
 FIT_PASSAGES = 256
 SCHEDULE = Schedule(learning_rate=1.5e-4, head_learning_rate=3e-4, warmup=0.03)
@@ -25,12 +25,18 @@ SCHEDULE = Schedule(learning_rate=1.5e-4, head_learning_rate=3e-4, warmup=0.03)
 class RowRecipe:
     """Every number of the run; on a GPU one part holds more tokens and there is one a step."""
 
-    shards: int = 28
+    shards: int = 20
     first_shard: int = 0
     epochs: int = 1
     part_tokens: int = 2048
     parts: int = 2
+    score_every: int = 4
     seed: int = 0
+
+    @property
+    def visits(self) -> int:
+        """Count the visits of shards."""
+        return self.shards * self.epochs
 
 
 def leading_turn(rows: np.ndarray) -> np.ndarray:
@@ -101,9 +107,10 @@ def visit(trainer: Trainer, shard: Shard, tokenizer: ColbertTokenizer, recipe: R
     count = recipe.parts
     groups = [batches[i : i + count] for i in range(0, len(batches) - count + 1, count)]
     for number, group in enumerate(groups):
-        progress = (trainer.position + number / len(groups)) / (recipe.shards * recipe.epochs)
+        progress = (trainer.position + number / len(groups)) / recipe.visits
         trainer.step([part(chosen) for chosen in group], progress)
-    trainer.save(trainer.position + 1)
+    position = trainer.position + 1
+    trainer.save(position, scored=position % recipe.score_every == 0 or position == recipe.visits)
 
 
 def distilled(
@@ -116,6 +123,7 @@ def distilled(
     *,
     trained: bool = False,
     stop_at: float | None = None,
+    score: Score | None = None,
 ) -> ColbertModel:
     """Run or resume the distillation and return the student; ``trained`` says that the start is a student already."""
     sample = [np.array(ids) for ids in tokenizer.documents([made.text for made in passages[:FIT_PASSAGES]])]
@@ -128,8 +136,8 @@ def distilled(
 
     if not trained:
         least_squares_head(student, shard_of(0), tokenizer.mask)
-    trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts, stop_at=stop_at)
-    while trainer.position < recipe.shards * recipe.epochs:
+    trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts, stop_at=stop_at, score=score)
+    while trainer.position < recipe.visits:
         visit(trainer, shard_of(trainer.position % recipe.shards), tokenizer, recipe)
-        print(f"shard visits: {trainer.position} of {recipe.shards * recipe.epochs}", flush=True)
+        print(f"shard visits: {trainer.position} of {recipe.visits}", flush=True)
     return student.eval()

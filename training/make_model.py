@@ -15,13 +15,14 @@ from bundle import INT8_FILE, replace_bundle, write_bundle
 from card import recipe_text, write_card
 from colbert_teacher import load_teacher
 from data import Example, build, read_examples
+from dev_log import DevLog
 from distil import RowRecipe, distilled
 from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
 from measure import judged_scores
 from model import ColbertModel, model_of
 from more_text import fetch_more_text
-from passages import build_passages, fitting_rows, read_passages
+from passages import Passage, build_passages, fitting_rows, read_passages
 from preflight import check_enough, check_inputs, check_same_run
 from rank_distil import RankRecipe, rank_distilled
 from relevance import calibrate_relevance
@@ -116,13 +117,22 @@ def check(options: argparse.Namespace) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """What both training stages read, and the folder that has the tokenizer and the MiniLM weights."""
+
+    source: Path
+    train: list[Example]
+    dev: list[Example]
+    passages: list[Passage]
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
-    """A model, how it was chosen, the token rows that calibrate INT8, and the development queries."""
+    """A model, how it was chosen, and the token rows that calibrate INT8."""
 
     model: ColbertModel
     selection: dict[str, dict[str, float]]
     ranges: list[list[int]]
-    dev: list[Example]
 
 
 def device() -> str:
@@ -152,10 +162,14 @@ def started(
     return model_of(torch.load(place, weights_only=True, map_location="cpu"))
 
 
-def make(
-    options: argparse.Namespace, source: Path, tokenizer: ColbertTokenizer, stop_at: float | None
-) -> Made:
-    """Train the student in two stages and choose between their ends and the average, on development queries."""
+def texts(options: argparse.Namespace) -> Texts:
+    """Download and draw all that is read, once.
+
+    Raises:
+        ValueError: If something cannot be had, or there is too little of it.
+    """
+    source = fetch_source(options.work)
+    build(options.data, options.work)
     train_set, dev = (read_examples(options.work / f"{name}.jsonl") for name in ("train", "dev"))
     more_text = None if options.passages_only else fetch_more_text(options.work, options.leave_out)
     if more_text:
@@ -165,12 +179,21 @@ def make(
             train_set += read_examples(place)
             dev += read_examples(place.with_name(place.name.replace("-train", "-dev")))
     passages = read_passages(build_passages(options.data, more_text, options.work))
-    recipe, ranking = replace(RowRecipe(), first_shard=options.first_shard), RankRecipe()
-    check_enough("passages", len(passages), (recipe.first_shard + recipe.shards) * SHARD_PASSAGES)
-    check_enough("training queries", len(train_set), ranking.examples)
+    check_enough("passages", len(passages), (options.first_shard + RowRecipe().shards) * SHARD_PASSAGES)
+    check_enough("training queries", len(train_set), RankRecipe().examples)
+    return Texts(source, train_set, dev, passages)
+
+
+def make(
+    options: argparse.Namespace, read: Texts, tokenizer: ColbertTokenizer, stop_at: float | None
+) -> Made:
+    """Train the student in two stages and choose between their ends and the average, on development queries."""
+    score = DevLog(read.dev, tokenizer, options.threads)
+    recipe = replace(RowRecipe(), first_shard=options.first_shard)
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
     stage = stage_folder(options)
-    start = started(options.start, teacher, source, fitting_rows(passages, tokenizer), stage / "start.pt")
+    fitting = fitting_rows(read.passages, tokenizer)
+    start = started(options.start, teacher, read.source, fitting, stage / "start.pt")
     if device() != "cpu":
         recipe = replace(recipe, parts=1, part_tokens=8192)
     if options.go_on:
@@ -179,17 +202,22 @@ def make(
         start.to(device()),
         teacher,
         tokenizer,
-        passages,
+        read.passages,
         stage,
         recipe,
         trained=options.go_on,
         stop_at=stop_at,
+        score=score,
     )
     cross_encoder = options.teachers / "ms-marco-minilm-l12-int8"
-    ranked = rank_distilled(rows, teacher, tokenizer, train_set, cross_encoder, stage, ranking, stop_at)
-    ranges = calibration_rows(train_set, tokenizer)
-    model, selection = best_average(rows.cpu(), ranked.cpu(), tokenizer, ranges, dev, stage, options.threads)
-    return Made(model, selection, ranges, dev)
+    ranked = rank_distilled(
+        rows, teacher, tokenizer, read.train, cross_encoder, stage, RankRecipe(), stop_at, score
+    )
+    ranges = calibration_rows(read.train, tokenizer)
+    model, selection = best_average(
+        rows.cpu(), ranked.cpu(), tokenizer, ranges, read.dev, stage, options.threads
+    )
+    return Made(model, selection, ranges)
 
 
 def main() -> None:
@@ -199,12 +227,14 @@ def main() -> None:
     out = stage_folder(options) / "out"
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # work is shared among Python threads, each on one core
-    source = fetch_source(options.work)
-    build(options.data, options.work)
-    tokenizer = ColbertTokenizer(source / "tokenizer.json", LAYOUT)
-    made = make(options, source, tokenizer, stop_at)
+    try:
+        read = texts(options)
+    except ValueError as error:
+        raise SystemExit(f"make_model.py: {error}") from error
+    tokenizer = ColbertTokenizer(read.source / "tokenizer.json", LAYOUT)
+    made = make(options, read, tokenizer, stop_at)
     paths = export(made.model, made.ranges, out)
-    unseen = tokenizer.documents([text for one in made.dev[::8] for text in one.documents[:5]])
+    unseen = tokenizer.documents([text for one in read.dev[::8] for text in one.documents[:5]])
     facts = check_export(made.model, paths, tokenizer, unseen)
     print(json.dumps(facts), flush=True)
     small = OnnxEncoder(paths[1], tokenizer, options.threads)
@@ -212,9 +242,11 @@ def main() -> None:
     if options.fp32:
         systems["this model (fp32)"] = OnnxEncoder(paths[0], tokenizer, options.threads)
     table = judged_scores(options.data / "ir", systems, out / "judged.json")
-    weights, calibration = numpy_weights(made.model), calibrate_relevance(small, made.dev, tuple(DIMS), out)
+    weights, calibration = numpy_weights(made.model), calibrate_relevance(small, read.dev, tuple(DIMS), out)
     for folder, path in zip(("fp32", "bundle"), paths, strict=True):
-        write_bundle(source, out / folder, path, weights, LAYOUT, tuple(DIMS), STARTS[options.start].notice)
+        write_bundle(
+            read.source, out / folder, path, weights, LAYOUT, tuple(DIMS), STARTS[options.start].notice
+        )
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import ir_measures
 import numpy as np
@@ -24,6 +25,18 @@ JUDGED = ("scifact", "cranfield", "cacm", "pubmedqa", "wikiqa-test", "squad-dev"
 Run = Mapping[str, Mapping[str, float]]
 
 
+class Encoder(Protocol):
+    """What turns texts into token embeddings, exported or still in training."""
+
+    def queries(self, texts: list[str]) -> list[np.ndarray]:
+        """Encode queries."""
+        ...
+
+    def documents(self, texts: list[str], length: int | None = None) -> list[np.ndarray]:
+        """Encode documents, cut at ``length`` tokens."""
+        ...
+
+
 def ndcg(judged: Mapping[str, Mapping[str, int]], run: Run) -> float:
     """Return nDCG@10 times 100, averaged over the judged queries."""
     return 100 * ir_measures.calc_aggregate([nDCG @ 10], judged, run)[nDCG @ 10]
@@ -36,7 +49,7 @@ def shortened(made: Example) -> Example:
     return Example(made.source, made.query, [made.documents[position] for position in kept], relevant)
 
 
-def dev_scores(encoder: OnnxEncoder, examples: list[Example], length: int = 128) -> dict[str, float]:
+def dev_scores(encoder: Encoder, examples: list[Example], length: int = 128) -> dict[str, float]:
     """Rerank the development candidates; return nDCG@10 for each source and the plain mean over sources."""
     results = {}
     for source in sorted({made.source for made in examples}):

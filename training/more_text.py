@@ -57,7 +57,8 @@ def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence
     if missing:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
         raise ValueError(
-            f"{len(missing)} packages could not be had:{reasons}\nrun again to try once more, or go without one: --leave-out NAME"
+            f"{len(missing)} packages could not be had:{reasons}\nrun again to try once more (for those of Debian after an "
+            "'apt-get update'), or go without one: --leave-out NAME"
         )
     return folder
 
@@ -69,7 +70,8 @@ def downloaded(packages: Sequence[Package], downloads: Path) -> tuple[list[Path]
         try:
             archives.append(download(package, downloads))
         except subprocess.CalledProcessError as error:
-            failed[package.name] = (error.stderr or b"").decode(errors="replace").strip() or str(error)
+            said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+            failed[package.name] = said[-1] if said else str(error)
         except (OSError, ValueError) as error:
             failed[package.name] = str(error)
     return archives, failed

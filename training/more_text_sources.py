@@ -198,7 +198,6 @@ SOURCES = (
             docstring_records,
             """
             skyfield 1.55 9f98964855067460c94aa81a337194136f4a97a62ba8bbbfac1b8556f2b66ad4
-            poliastro 0.12.0 5febf50f5a42061cdcb216a2e8a7169052e7daa56cd58f2ee4474d528c0915ab
             qutip 5.3.1 8353fd3a5c438e3154068b229a4c7ea4b420411c7c967b84ba9a97f5f439fa50
             pymatgen 2026.10.24 bd341f2e0550ec38358de2c95a65cabd9f1efa433df48ed5b615cc2d0115d827
             astropy 8.0.2 000d6998bcf4f097257b3776f29f1dafde0967bf1b091edbad95df564eee4eea

@@ -18,7 +18,7 @@ from teacher import teacher_scores
 from tokens import ColbertTokenizer
 from torch import Tensor
 from torch.nn import functional
-from trainer import PartLoss, Schedule, Trainer
+from trainer import PartLoss, Schedule, Score, Trainer
 
 START_SCALE = 2.0  # logarithm: the rows lie so close together that MaxSim differs by tenths
 SCHEDULE = Schedule(learning_rate=5e-5, head_learning_rate=1e-4, warmup=0.05)
@@ -35,6 +35,7 @@ class RankRecipe:
     teacher_temperature: float = 2.0
     label_share: float = 0.5
     save_every: int = 25
+    score_every: int = 50
     seed: int = 0
 
     @property
@@ -84,6 +85,7 @@ def rank_distilled(
     work: Path,
     recipe: RankRecipe,
     stop_at: float | None = None,
+    score: Score | None = None,
 ) -> ColbertModel:
     """Run or resume the stage and return the student."""
     chosen = random.Random(recipe.seed).sample(range(len(examples)), recipe.examples)
@@ -92,7 +94,9 @@ def rank_distilled(
     target = targets(picked, scores[chosen], recipe)
     student = copy.deepcopy(start).train()
     scale = torch.nn.Parameter(torch.tensor(START_SCALE, device=student.head.weight.device))
-    trainer = Trainer(student, SCHEDULE, work / "rank", recipe.parts, extra={"scale": scale}, stop_at=stop_at)
+    trainer = Trainer(
+        student, SCHEDULE, work / "rank", recipe.parts, extra={"scale": scale}, stop_at=stop_at, score=score
+    )
     size = recipe.queries_per_part
 
     def part(first: int, rows: dict[str, Rows]) -> PartLoss:
@@ -100,12 +104,12 @@ def rank_distilled(
         batch = ranking_of(picked[made], target[made], rows, tokenizer, recipe.part_tokens)
         return lambda: rank_loss(trainer.student, scale, batch.to(trainer.device))
 
-    for step in range(trainer.position, recipe.steps):
-        first = step * size * recipe.parts
+    for done in range(trainer.position, recipe.steps):
+        first = done * size * recipe.parts
         rows = embedded(picked[first : first + size * recipe.parts], teacher, tokenizer, recipe.parts)
-        trainer.step(
-            [part(first + number * size, rows) for number in range(recipe.parts)], step / recipe.steps
-        )
-        if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            trainer.save(step + 1)
+        parts = [part(first + number * size, rows) for number in range(recipe.parts)]
+        trainer.step(parts, done / recipe.steps)
+        last = done + 1 == recipe.steps
+        if (done + 1) % recipe.save_every == 0 or last:
+            trainer.save(done + 1, scored=(done + 1) % recipe.score_every == 0 or last)
     return trainer.student.eval()

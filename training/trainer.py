@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 Facts = dict[str, float]
 PartLoss = Callable[[], tuple[Tensor, Facts]]
+Score = Callable[[ColbertModel], Facts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,9 @@ class Trainer:
         workers: int,
         extra: Mapping[str, nn.Parameter] | None = None,
         stop_at: float | None = None,
+        score: Score | None = None,
     ) -> None:
-        self.student, self.schedule, self.folder = student, schedule, folder
+        self.student, self.schedule, self.folder, self.score = student, schedule, folder, score
         self.device = next(student.parameters()).device.type
         self.extra = dict(extra or {})
         self.stop_at = stop_at
@@ -103,8 +105,13 @@ class Trainer:
         with (self.folder / "log.jsonl").open("a") as lines:
             lines.write(json.dumps(rounded | {"seconds": round(time.time() - self.started)}) + "\n")
 
-    def save(self, position: int) -> None:
-        """Remember the position and write a checkpoint in one move; end the program when its time is over."""
+    def save(self, position: int, *, scored: bool = False) -> None:
+        """Remember the position and write a checkpoint in one move; end the program when its time is over.
+
+        ``scored`` asks for the student's score in the log.
+        """
+        if scored and self.score:
+            self._log({"position": position} | self.score(self.student))
         self.position = position
         state = {
             "model": self.student.state_dict(),
