@@ -70,8 +70,8 @@ STAND_INS = {
     "curl": 'command curl --fail-with-body --connect-to "localhost:8000:localhost:$FREE_PORT" "$@"',
     # Training takes torch and hours: the options are looked up.
     "python": r"""
-        if [ "$1" != make_model.py ]; then command python "$@"; return; fi
-        for option in "$@"; do case $option in --*) grep --quiet "\"$option\"" make_model.py || return 64 ;; esac; done
+        case $1 in make_model.py | lend.py) ;; *) command python "$@"; return ;; esac
+        for option in "$@"; do case $option in --*) grep --quiet "\"$option\"" "$1" || return 64 ;; esac; done
     """,
 }
 """What a program is in place of itself, as the body of a bash function. The comments say why."""
@@ -83,6 +83,7 @@ WRONG = (
     "docker ps",
     "curl -s localhost:8000/",
     "cd training; python make_model.py --wrong",
+    "cd training; python lend.py --pack",
     "laterank rerank --wrong",
     "false; true",
     "nothing",

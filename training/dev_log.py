@@ -17,6 +17,17 @@ QUERIES = 20
 """Of each source: both stages together spend minutes on it."""
 
 
+def first_of_each(dev: Sequence[Example]) -> list[Example]:
+    """Return the first queries of each source."""
+    taken: Counter[str] = Counter()
+    few = []
+    for made in dev:
+        taken[made.source] += 1
+        if taken[made.source] <= QUERIES:
+            few.append(made)
+    return few
+
+
 @dataclass(frozen=True, slots=True)
 class TorchEncoder:
     """Encodes with a model that is being trained, as ``OnnxEncoder`` does with an exported one."""
@@ -48,12 +59,6 @@ class DevLog:
 
     def __call__(self, student: ColbertModel) -> dict[str, float]:
         """Return nDCG@10 x 100 of each source and their mean, each named ``dev_...``."""
-        taken: Counter[str] = Counter()
-        few = []
-        for made in self.dev:
-            taken[made.source] += 1
-            if taken[made.source] <= QUERIES:
-                few.append(made)
         encoder = TorchEncoder(student, self.tokenizer, self.workers)
-        found = dev_scores(encoder, few, self.tokenizer.layout.document_length)
+        found = dev_scores(encoder, first_of_each(self.dev), self.tokenizer.layout.document_length)
         return {f"dev_{name}": value for name, value in found.items()}

@@ -55,22 +55,25 @@ def matching_turn(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def turn_teacher(
     teacher: ColbertModel,
     student: ColbertModel | None,
-    sample: Sequence[np.ndarray],
-    mask_token: int,
-    workers: int,
-    place: Path,
+    passages: Sequence[Passage],
+    tokenizer: ColbertTokenizer,
+    recipe: RowRecipe,
+    work: Path,
 ) -> None:
     """Turn the teacher's space towards a trained student's, or so that few dimensions carry most; products stay.
 
     The turn lies beside the cached rows, which are of no use without it.
     """
+    place = work / "rows" / "turn.npy"
     if not place.exists():
-        rows = np.concatenate(embed_all(teacher, sample, mask_token, workers)).astype(np.float64)
+        first = [made.text for made in passages[:FIT_PASSAGES]]
+        sample = [np.array(ids) for ids in tokenizer.documents(first)]
+        rows = np.concatenate(embed_all(teacher, sample, tokenizer.mask, recipe.parts)).astype(np.float64)
         if student is None:
             turn = leading_turn(rows)
         else:
-            wanted = np.concatenate(embed_all(student, sample, mask_token, workers)).astype(np.float64)
-            turn = matching_turn(rows, wanted)
+            wanted = np.concatenate(embed_all(student, sample, tokenizer.mask, recipe.parts))
+            turn = matching_turn(rows, wanted.astype(np.float64))
         place.parent.mkdir(parents=True, exist_ok=True)
         np.save(place, turn.astype(np.float32))
     stored = torch.from_numpy(np.load(place)).to(teacher.head.weight.device)
@@ -120,21 +123,19 @@ def distilled(
     passages: Sequence[Passage],
     work: Path,
     recipe: RowRecipe,
-    *,
-    trained: bool = False,
     stop_at: float | None = None,
     score: Score | None = None,
+    *,
+    fitted: bool = False,
 ) -> ColbertModel:
-    """Run or resume the distillation and return the student; ``trained`` says that the start is a student already."""
-    sample = [np.array(ids) for ids in tokenizer.documents([made.text for made in passages[:FIT_PASSAGES]])]
-    student, turn = copy.deepcopy(start), work / "rows" / "turn.npy"
-    turn_teacher(teacher, student if trained else None, sample, tokenizer.mask, recipe.parts, turn)
+    """Run or resume the distillation and return the student; a start that is ``fitted`` keeps its projection."""
+    student = copy.deepcopy(start)
 
     def shard_of(number: int) -> Shard:
         place = recipe.first_shard + number
         return teacher_shard(place, passages, teacher, tokenizer, work / "rows", recipe.parts)
 
-    if not trained:
+    if not fitted:
         least_squares_head(student, shard_of(0), tokenizer.mask)
     trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts, stop_at=stop_at, score=score)
     while trainer.position < recipe.visits:

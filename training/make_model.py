@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,22 +15,21 @@ from bundle import INT8_FILE, replace_bundle, write_bundle
 from card import recipe_text, write_card
 from colbert_teacher import load_teacher
 from data import Example, build, read_examples
-from dev_log import DevLog
-from distil import RowRecipe, distilled
 from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
+from lend import pack, take
 from measure import judged_scores
-from model import ColbertModel, model_of
+from model import ColbertModel
 from more_text import fetch_more_text
-from passages import Passage, build_passages, fitting_rows, read_passages
+from passages import Passage, build_passages, read_passages
 from preflight import check_enough, check_inputs, check_same_run
-from rank_distil import RankRecipe, rank_distilled
+from rank_distil import RankRecipe, ranking_lessons
 from relevance import calibrate_relevance
 from row_loss import DIMS
-from rows import SHARD_PASSAGES
 from select_model import best_average
-from shipped import load_shipped
+from shipped import SHIPPED
 from source import fetch_source
+from stages import Begin, Lessons, both_stages
 from starts import STARTS
 from technical import build_abstracts, build_technical
 from tokens import LAYOUT, ColbertTokenizer
@@ -40,7 +39,7 @@ from laterank.diagnosis.golden import record_golden
 from laterank.model.golden import GOLDEN_FILE, write_golden
 
 ROOT = Path(__file__).parent.parent
-SHIPPED = ROOT / "src" / "laterank" / "model" / "bundled"
+COLBERT_TEACHER = "answerai-colbert-small-v1-int8"
 DIAGRAM = ROOT / "benchmarks" / "results" / "calibration.json"
 
 
@@ -89,6 +88,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--ship", action="store_true", help="replace the files in the package when every check passes"
     )
+    parser.add_argument(
+        "--pack",
+        type=Path,
+        metavar="FOLDER",
+        help="write what a lent machine trains on, and end; see lend.py",
+    )
+    parser.add_argument(
+        "--take", type=Path, metavar="FOLDER", help="go on from what a lent machine trained in FOLDER"
+    )
     options = parser.parse_args()
     try:
         check(options)
@@ -135,11 +143,6 @@ class Made:
     ranges: list[list[int]]
 
 
-def device() -> str:
-    """Name the machine's fastest device."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def calibration_rows(examples: list[Example], tokenizer: ColbertTokenizer) -> list[list[int]]:
     """Draw training documents and queries to fit the INT8 ranges on."""
     documents = random.Random(1).sample([text for made in examples for text in made.documents], 400)
@@ -151,15 +154,9 @@ def stage_folder(options: argparse.Namespace) -> Path:
     return options.work / (f"go-on-{options.first_shard}" if options.go_on else options.start)
 
 
-def started(
-    name: str, teacher: ColbertModel, source: Path, rows: list[list[int]], place: Path
-) -> ColbertModel:
-    """Return a start's weights, kept in ``place``: some take minutes to fit."""
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(STARTS[name].load(teacher, source, rows).state_dict(), place.with_suffix(".part"))
-        place.with_suffix(".part").rename(place)
-    return model_of(torch.load(place, weights_only=True, map_location="cpu"))
+def begin_of(options: argparse.Namespace) -> Begin:
+    """Return where the run begins."""
+    return Begin(options.start, options.go_on, options.first_shard)
 
 
 def texts(options: argparse.Namespace) -> Texts:
@@ -179,44 +176,27 @@ def texts(options: argparse.Namespace) -> Texts:
             train_set += read_examples(place)
             dev += read_examples(place.with_name(place.name.replace("-train", "-dev")))
     passages = read_passages(build_passages(options.data, more_text, options.work))
-    check_enough("passages", len(passages), (options.first_shard + RowRecipe().shards) * SHARD_PASSAGES)
+    check_enough("passages", len(passages), begin_of(options).passages)
     check_enough("training queries", len(train_set), RankRecipe().examples)
     return Texts(source, train_set, dev, passages)
+
+
+def lessons_of(options: argparse.Namespace, read: Texts) -> Lessons:
+    """Return what both training stages read; the cross-encoder scores for minutes, once."""
+    scorer = options.teachers / "ms-marco-minilm-l12-int8"
+    examples, target = ranking_lessons(read.train, scorer, options.work, RankRecipe())
+    return Lessons(read.passages[: begin_of(options).passages], examples, target, read.dev)
 
 
 def make(
     options: argparse.Namespace, read: Texts, tokenizer: ColbertTokenizer, stop_at: float | None
 ) -> Made:
     """Train the student in two stages and choose between their ends and the average, on development queries."""
-    score = DevLog(read.dev, tokenizer, options.threads)
-    recipe = replace(RowRecipe(), first_shard=options.first_shard)
-    teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8").to(device())
-    stage = stage_folder(options)
-    fitting = fitting_rows(read.passages, tokenizer)
-    start = started(options.start, teacher, read.source, fitting, stage / "start.pt")
-    if device() != "cpu":
-        recipe = replace(recipe, parts=1, part_tokens=8192)
-    if options.go_on:
-        start = load_shipped(SHIPPED, start.words.weight.detach())
-    rows = distilled(
-        start.to(device()),
-        teacher,
-        tokenizer,
-        read.passages,
-        stage,
-        recipe,
-        trained=options.go_on,
-        stop_at=stop_at,
-        score=score,
-    )
-    cross_encoder = options.teachers / "ms-marco-minilm-l12-int8"
-    ranked = rank_distilled(
-        rows, teacher, tokenizer, read.train, cross_encoder, stage, RankRecipe(), stop_at, score
-    )
+    stage, lessons = stage_folder(options), lessons_of(options, read)
+    teacher = load_teacher(options.teachers / COLBERT_TEACHER)
+    rows, ranked = both_stages(begin_of(options), teacher, read.source, tokenizer, lessons, stage, stop_at)
     ranges = calibration_rows(read.train, tokenizer)
-    model, selection = best_average(
-        rows.cpu(), ranked.cpu(), tokenizer, ranges, read.dev, stage, options.threads
-    )
+    model, selection = best_average(rows, ranked, tokenizer, ranges, read.dev, stage, options.threads)
     return Made(model, selection, ranges)
 
 
@@ -229,6 +209,13 @@ def main() -> None:
     torch.set_num_threads(1)  # work is shared among Python threads, each on one core
     try:
         read = texts(options)
+        if options.take:
+            take(options.take, stage_folder(options), load_teacher(options.teachers / COLBERT_TEACHER))
+        if options.pack:
+            lessons, teacher = lessons_of(options, read), options.teachers / COLBERT_TEACHER
+            size = pack(options.pack, begin_of(options), lessons, teacher, read.source / "tokenizer.json")
+            print(f"{options.pack}: {size:,} bytes; on the other machine: python lend.py {options.pack.name}")
+            return
     except ValueError as error:
         raise SystemExit(f"make_model.py: {error}") from error
     tokenizer = ColbertTokenizer(read.source / "tokenizer.json", LAYOUT)

@@ -54,6 +54,16 @@ def targets(examples: list[Example], scores: np.ndarray, recipe: RankRecipe) -> 
     return mixed
 
 
+def ranking_lessons(
+    examples: list[Example], cross_encoder: Path, work: Path, recipe: RankRecipe
+) -> tuple[list[Example], Tensor]:
+    """Draw the queries of a run; return them and what is aimed at over their candidates, which takes minutes the first time."""
+    chosen = random.Random(recipe.seed).sample(range(len(examples)), recipe.examples)
+    scores = teacher_scores(examples, chosen, cross_encoder, work)
+    picked = [examples[i] for i in chosen]
+    return picked, targets(picked, scores[chosen], recipe)
+
+
 def ranking_of(
     examples: list[Example], target: Tensor, rows: dict[str, Rows], tokenizer: ColbertTokenizer, tokens: int
 ) -> Ranking:
@@ -81,17 +91,13 @@ def rank_distilled(
     teacher: ColbertModel,
     tokenizer: ColbertTokenizer,
     examples: list[Example],
-    cross_encoder: Path,
+    target: Tensor,
     work: Path,
     recipe: RankRecipe,
     stop_at: float | None = None,
     score: Score | None = None,
 ) -> ColbertModel:
-    """Run or resume the stage and return the student."""
-    chosen = random.Random(recipe.seed).sample(range(len(examples)), recipe.examples)
-    scores = teacher_scores(examples, chosen, cross_encoder, work)
-    picked = [examples[i] for i in chosen]
-    target = targets(picked, scores[chosen], recipe)
+    """Run or resume the stage over examples and what is aimed at, and return the student."""
     student = copy.deepcopy(start).train()
     scale = torch.nn.Parameter(torch.tensor(START_SCALE, device=student.head.weight.device))
     trainer = Trainer(
@@ -101,12 +107,12 @@ def rank_distilled(
 
     def part(first: int, rows: dict[str, Rows]) -> PartLoss:
         made = slice(first, first + size)
-        batch = ranking_of(picked[made], target[made], rows, tokenizer, recipe.part_tokens)
+        batch = ranking_of(examples[made], target[made], rows, tokenizer, recipe.part_tokens)
         return lambda: rank_loss(trainer.student, scale, batch.to(trainer.device))
 
     for done in range(trainer.position, recipe.steps):
         first = done * size * recipe.parts
-        rows = embedded(picked[first : first + size * recipe.parts], teacher, tokenizer, recipe.parts)
+        rows = embedded(examples[first : first + size * recipe.parts], teacher, tokenizer, recipe.parts)
         parts = [part(first + number * size, rows) for number in range(recipe.parts)]
         trainer.step(parts, done / recipe.steps)
         last = done + 1 == recipe.steps

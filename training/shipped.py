@@ -11,6 +11,8 @@ from bundle import INT8_FILE
 from model import ColbertModel, shapes_of
 from onnx import numpy_helper
 
+SHIPPED = Path(__file__).parent.parent / "src" / "laterank" / "model" / "bundled"
+
 
 def read_weight(stored: dict[str, np.ndarray], name: str) -> np.ndarray:
     """Return a product's matrix, with rounding and smoothing undone. *Shape:* ``(out, in)``."""

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from data import Example, dev_examples, read_examples, retrieved, write_examples
 from hold_out import judged
-from make_model import SHIPPED
 from measure import ndcg, shortened
 from records import read_records
+from shipped import SHIPPED
 
 from laterank import ColbertEncoder, maxsim
 
