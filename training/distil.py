@@ -25,7 +25,7 @@ SCHEDULE = Schedule(learning_rate=1.5e-4, head_learning_rate=3e-4, warmup=0.03)
 class RowRecipe:
     """Every number of the run; on a GPU one part holds more tokens and there is one a step."""
 
-    shards: int = 20
+    shards: int = 28
     first_shard: int = 0
     epochs: int = 1
     part_tokens: int = 2048
