@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from laterank.evaluation import Collection, read_collection
@@ -57,6 +58,7 @@ class HeldOut:
         return [record for record in records if not self.holds(record["text"])]
 
 
+@cache
 def judged(ir_folder: Path) -> HeldOut:
     """Hold the judged collections out, every one of them: training without this protection would go unnoticed.
 
