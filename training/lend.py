@@ -25,14 +25,13 @@ from measure import shortened
 from model import ColbertModel, model_of
 from parts import joined, split
 from passages import read_passages
-from stages import FINAL, Begin, Lessons, both_stages, save
+from stages import FINAL, STAGES, Begin, Lessons, both_stages, save
 from tokens import LAYOUT, ColbertTokenizer
 from torch import Tensor
 
 MOST_BYTES = 64 << 20
 TEACHER = ("onnx/model_int8.onnx", "1_Dense/model.safetensors")
 RESULTS, RESULT = "results", "weights.pt"
-STAGES = ("distil", "rank")
 WORDS = "words.weight"
 
 

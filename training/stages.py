@@ -20,7 +20,8 @@ from starts import STARTS
 from tokens import ColbertTokenizer
 from torch import Tensor
 
-FINAL = "final.pt"
+STAGES, FINAL = ("distil", "rank"), "final.pt"
+"""Folders of row and of ranking distillation, and the weights that each ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ def stored(place: Path, make: Callable[[], ColbertModel]) -> ColbertModel:
     """Return the weights that lie in ``place``, or make them and put them there."""
     if not place.exists():
         save(make(), place)
+    return load(place)
+
+
+def load(place: Path) -> ColbertModel:
+    """Read weights, on the CPU."""
     return model_of(torch.load(place, weights_only=True, map_location="cpu")).eval()
 
 
@@ -88,8 +94,8 @@ def student_of(
     folder: Path,
 ) -> ColbertModel:
     """Return the weights to start from; fitting them takes minutes, once."""
-    load = partial(STARTS[begin.start].load, teacher, source, fitting_rows(passages, tokenizer))
-    start = stored(folder / "start.pt", load)
+    fit = partial(STARTS[begin.start].load, teacher, source, fitting_rows(passages, tokenizer))
+    start = stored(folder / "start.pt", fit)
     return load_shipped(SHIPPED, start.words.weight.detach()) if begin.go_on else start
 
 
@@ -109,6 +115,9 @@ def both_stages(
     Raises:
         SystemExit: At the first checkpoint after ``stop_at``, in seconds since the epoch.
     """
+    row_end, ranking_end = (folder / name / FINAL for name in STAGES)
+    if row_end.exists() and ranking_end.exists():
+        return load(row_end), load(ranking_end)
     recipe, ranking = replace(RowRecipe(), first_shard=begin.first_shard), RankRecipe()
     if device() != "cpu":
         recipe = replace(recipe, parts=1, part_tokens=8192)
@@ -121,11 +130,11 @@ def both_stages(
         passages, fitted = lessons.passages, begin.go_on
         return distilled(start, teacher, tokenizer, passages, folder, recipe, stop_at, score, fitted=fitted)
 
-    rows = stored(folder / "distil" / FINAL, row_stage)
+    rows = stored(row_end, row_stage)
 
     def ranking_stage() -> ColbertModel:
         student, examples, target = rows.to(device()), lessons.examples, lessons.target
         return rank_distilled(student, teacher, tokenizer, examples, target, folder, ranking, stop_at, score)
 
-    ranked = stored(folder / "rank" / FINAL, ranking_stage)
+    ranked = stored(ranking_end, ranking_stage)
     return rows.cpu(), ranked
