@@ -45,7 +45,8 @@ def pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer:
         raise ValueError(
             "--pack carries the teacher's weights, and no others: choose another --start than minilm"
         )
-    folder.mkdir(parents=True)
+    if folder.exists():
+        raise ValueError(f"--pack {folder} is there already: name a folder that is not, or delete it")
     for name in TEACHER:
         place = folder / "teacher" / name
         place.parent.mkdir(parents=True, exist_ok=True)
