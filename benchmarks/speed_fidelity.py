@@ -104,10 +104,12 @@ def fidelity_bars(results: Mapping[str, Found]) -> list[Bar]:
 def why_void(results: Mapping[str, Found]) -> str:
     """Return why INT8's speed does not count; empty where it does."""
     mean, lost = _overlap_mean(results), _lost(results)
-    if mean is None or lost is None:
-        return "what it keeps of fp32's ranking was not measured"
+    if mean is None:
+        return "its top-10 overlap was not measured"
     if mean < LEAST_OVERLAP:
         return f"its top-10 overlap with fp32 is {mean:.3f}"
+    if lost is None:
+        return "the nDCG@10 that it loses was not measured"
     return "" if lost <= MOST_LOST else f"it loses {lost:.2f} points of nDCG@10"
 
 

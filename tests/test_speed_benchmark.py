@@ -18,6 +18,7 @@ from laterank.export import export_model
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+from speed_fidelity import why_void
 from speed_numbers import at_least, at_most, best, exponent, speed_up
 from speed_report import BEGIN, END, machine_facts, refresh_page, report
 
@@ -86,6 +87,29 @@ def test_a_bar_is_met_missed_void_or_not_measured() -> None:
     assert at_least("a", 2, None).verdict == "not measured"
     assert at_least("a", 2, 3.0, "no").verdict == "does not count: no"
     assert at_least("a", 2, 1.0, "no").verdict == "missed"
+
+
+@pytest.mark.parametrize(
+    ("overlap", "difference", "reason"),
+    [
+        (None, None, "its top-10 overlap was not measured"),
+        (0.92, -0.1, "its top-10 overlap with fp32 is 0.920"),
+        (0.94, None, "the nDCG@10 that it loses was not measured"),
+        (0.94, -0.31, "it loses 0.31 points of nDCG@10"),
+        (0.94, -0.3, ""),
+        (0.94, 0.5, ""),
+    ],
+)
+def test_the_speed_of_int8_counts_where_it_keeps_the_ranking_and_the_ndcg(
+    overlap: float | None, difference: float | None, reason: str
+) -> None:
+    """What is missing or over its bar is named."""
+    found: dict[str, object] = {}
+    if overlap is not None:
+        found["top_10_overlap"] = {"squad-dev": overlap}
+    if difference is not None:
+        found["ndcg"] = {"scifact": {"difference": [difference, -1.0, 1.0]}}
+    assert why_void({"fidelity": found}) == reason
 
 
 def test_the_report_judges_what_was_measured_and_names_what_was_not() -> None:
