@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import onnx
 import pytest
 from conftest import GOLDEN
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import helper, numpy_helper
@@ -17,12 +19,21 @@ from onnx import helper, numpy_helper
 from laterank import ColbertEncoder, InputError, InputTypeError, ModelFormatError
 from laterank.encoding.projection import Layer, Projection
 from laterank.encoding.session import OnnxSession
-from laterank.export import quantize_model
+from laterank.encoding.tokenization import ColbertTokenizer
+from laterank.export import quantize_model, rounding
 from laterank.export.bert import BertNetwork
-from laterank.export.calibration import factors
+from laterank.export.calibration import factors, smoothing_factors
 from laterank.export.network import read_network
-from laterank.export.products import feed_forward, find_products, find_tables, head_products, second_products
-from laterank.export.quantization import quantize_graph, quantize_rows
+from laterank.export.products import (
+    feed_forward,
+    find_products,
+    find_tables,
+    head_products,
+    second_products,
+    state_products,
+)
+from laterank.export.quantization import quantize_graph
+from laterank.export.rounding import compensated_rows, quantize_rows, rounded_weights
 from laterank.export.saving import save_graph
 from laterank.runtime import import_onnxruntime
 
@@ -79,6 +90,7 @@ def test_products_are_found_by_what_they_do() -> None:
     assert head_products(model, products) == {"head"}
     assert feed_forward(model, products) == {f"layers.{n}.{part}" for n in (0, 1) for part in ("up", "down")}
     assert second_products(model, products) == {"layers.0.down", "layers.1.down"}
+    assert state_products(model, products) == {f"layers.{n}.{part}" for n in (0, 1) for part in ("qkv", "up")}
     assert [table.name for table in find_tables(model)] == ["words", "positions"]
 
 
@@ -146,17 +158,92 @@ def test_graphs_of_other_writers_are_quantised(name: str, copy_of: Callable[...,
     assert report.bytes_after < report.bytes_before
 
 
+def spoil(weights: dict[str, np.ndarray], name: str, place: Any, factor: float) -> None:
+    """Multiply a part of one tensor, and leave the network's own alone."""
+    weights[name] = weights[name].copy()
+    weights[name][place] *= factor
+
+
+def test_products_of_one_input_are_smoothed_alike() -> None:
+    """A traced graph has queries, keys and values apart; the mixed values, between two products, are left as they are."""
+    model = onnx.load(GOLDEN / "xlmr-jina" / "onnx" / "model.onnx")
+    products = find_products(model)
+    of_states = state_products(model, products)
+    by_source: dict[str, list[str]] = {}
+    for product in products:
+        if product.name in of_states:
+            by_source.setdefault(product.source, []).append(product.name)
+    assert sorted(map(len, by_source.values())) == [1, 1, 3, 3]
+    config = ColbertEncoder.from_pretrained(GOLDEN / "xlmr-jina").config
+    tokenizer = ColbertTokenizer(GOLDEN / "xlmr-jina" / "tokenizer.json", config)
+    smoothing = smoothing_factors(model, tokenizer.documents(["Mars is red", "Venus is hot and bright"]))
+    assert smoothing.keys() == of_states | feed_forward(model, products)
+    for names in by_source.values():
+        first = smoothing[names[0]]
+        assert all((smoothing[name] == first).all() for name in names)
+    quantised = quantize_graph(model, smoothing=smoothing)
+    stored = {tensor.name for tensor in quantised.graph.initializer}
+    assert sum(f"{name}.smooth" in stored for name in of_states) == len(by_source)
+
+
+@given(st.integers(0, 1000), st.integers(1, 40), st.sampled_from([1, 3, 64, 200]))
+@settings(deadline=None)
+def test_rounding_moves_what_a_product_gives_and_not_its_weights(
+    seed: int, tokens: int, at_once: int
+) -> None:
+    """Over inputs that go together it loses less than rounding to the nearest, whatever is rounded at once."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.standard_normal((tokens, 3)) @ rng.standard_normal((3, 24)) + 0.05 * rng.standard_normal(
+        (tokens, 24)
+    )
+    weight = rng.standard_normal((16, 24)).astype(np.float32)
+    with mock.patch.object(rounding, "COLUMNS_AT_ONCE", at_once):
+        rows, scale = compensated_rows(weight, inputs.T @ inputs)
+    nearest, same_scale = quantize_rows(weight)
+    assert rows.dtype == np.int8
+    assert np.abs(rows.astype(int)).max() <= 127
+    np.testing.assert_array_equal(scale, same_scale)
+    lost, lost_to_nearest = (np.linalg.norm(inputs @ (weight - kept * scale).T) for kept in (rows, nearest))
+    assert lost < lost_to_nearest
+
+
+@given(TABLES, st.sampled_from([0.0, 1e-30, 1.0, 1e30]))
+def test_inputs_that_do_not_go_together_round_to_the_nearest(table: np.ndarray, power: float) -> None:
+    """There is nothing to make up for; inputs that were never anything but 0 are no error."""
+    rows, scale = compensated_rows(table, power * np.eye(6))
+    nearest, _ = quantize_rows(table)
+    np.testing.assert_array_equal(rows, nearest)
+    assert np.isfinite(scale).all()
+
+
+def test_weights_are_the_same_however_many_inputs_are_looked_at_together(
+    monkeypatch: pytest.MonkeyPatch, copy_of: Callable[..., Path]
+) -> None:
+    """A model whose sums of inputs have no room at one time is read several times."""
+    folder, model = copy_of("bert-stanford"), tiny_graph()
+    tokenizer = ColbertTokenizer(folder / "tokenizer.json", ColbertEncoder.from_pretrained(folder).config)
+    texts = tokenizer.documents(["Mars is red", "Venus is hot and bright", "rings of Saturn"])
+    products = find_products(model)[:-1]
+    smoothing = smoothing_factors(model, texts)
+    together = rounded_weights(model, products, texts, smoothing)
+    monkeypatch.setattr(rounding, "GRAM_BYTES", 1)
+    apart = rounded_weights(model, products, texts, smoothing)
+    assert together.keys() == apart.keys() == {product.name for product in products}
+    for name, (rows, scale) in together.items():
+        np.testing.assert_array_equal(rows, apart[name][0])
+        np.testing.assert_array_equal(scale, apart[name][1])
+
+
 def test_what_hurts_goes_back_to_full_precision(copy_of: Callable[..., Path]) -> None:
     """One product with an outlier in its weights spoils INT8; that one stays in float32, and the target is met."""
     folder, network = copy_of("bert-stanford"), tiny_network()
     weights = dict(network.weights)
-    spoilt = weights["layers.1.qkv.weight"].copy()
-    spoilt[:, 3] *= 3000  # one input channel rules every column's scale
-    weights["layers.1.qkv.weight"] = spoilt
-    weights["layers.0.output_norm.weight"] = weights["layers.0.output_norm.weight"].copy()
-    weights["layers.0.output_norm.weight"][3] /= 3000
-    weights["layers.0.output_norm.bias"] = weights["layers.0.output_norm.bias"].copy()
-    weights["layers.0.output_norm.bias"][3] = 0
+    spoil(weights, "layers.1.attention_out.weight", np.s_[:, 3], 3000)  # it rules every output's scale
+    value_3 = (
+        2 * len(weights["layers.1.qkv.weight"]) // 3 + 3
+    )  # behind queries and keys: what input channel 3 mixes
+    for part in ("weight", "bias"):
+        spoil(weights, f"layers.1.qkv.{part}", value_3, 1 / 3000)
     head = Layer(
         np.random.default_rng(1).standard_normal((16, 32)).astype(np.float32),
         None,
@@ -165,11 +252,11 @@ def test_what_hurts_goes_back_to_full_precision(copy_of: Callable[..., Path]) ->
     )
     save_graph(BertNetwork(weights, network.heads).graph(Projection((head,))), folder / "model.onnx")
     report = quantize_model(folder, least_cosine=0.999)
-    assert "layers.1.qkv" in report.kept
+    assert "layers.1.attention_out" in report.kept
     assert len(report.kept) < 8
     assert report.fidelity.cosine_mean >= 0.999
     stored = {tensor.name: tensor for tensor in onnx.load(report.graph).graph.initializer}
-    assert numpy_helper.to_array(stored["layers.1.qkv.weight"]).dtype == np.float32
+    assert numpy_helper.to_array(stored["layers.1.attention_out.weight"]).dtype == np.float32
     assert numpy_helper.to_array(stored["layers.0.up.weight"]).dtype == np.int8
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "find_tables",
     "head_products",
     "second_products",
+    "state_products",
 ]
 
 NORMALISATIONS = {
@@ -27,6 +28,20 @@ NORMALISATIONS = {
     "RMSNormalization",
     "ReduceMean",
 }
+ELEMENTWISE = {
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Cast",
+    "Sqrt",
+    "Pow",
+    "Identity",
+    "Reshape",
+    "Unsqueeze",
+    "Squeeze",
+}
+"""What a normalisation that a tracer took apart ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +137,18 @@ def feed_forward(model: onnx.ModelProto, products: Iterable[Product]) -> set[str
         if product.name in found:
             before = {node.output[0] for node in _before(makers, [product.source])}
             found = found | {names[output] for output in before & names.keys()}
+    return found
+
+
+def state_products(model: onnx.ModelProto, products: Iterable[Product]) -> set[str]:
+    """Return the names of the products of normalised hidden states, such as queries, keys and values; the projection is none."""
+    products = list(products)
+    makers, head = _makers(model), head_products(model, products)
+    found = set()
+    for product in products:
+        kinds = {node.op_type for node in _before(makers, [product.source])}
+        if kinds <= ELEMENTWISE and product.name not in head:
+            found.add(product.name)
     return found
 
 

@@ -12,35 +12,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from laterank.export.graph import MICROSOFT, Floats
 from laterank.export.products import Product, Table, find_products, find_tables, head_products
+from laterank.export.rounding import SMALLEST_SCALE, Rounded, quantize_rows
 
-__all__ = ["quantize_graph", "quantize_rows"]
+__all__ = ["quantize_graph"]
 
-
-SMALLEST_SCALE = 1e-7
 AXES_ARE_AN_INPUT = 18
 """Operators' version from which ReduceMax takes its axes as an input, not as an attribute."""
-
-
-def quantize_rows(
-    table: Floats, scale_type: type[np.float32 | np.float16] = np.float32
-) -> tuple[NDArray[np.int8], NDArray[Any]]:
-    """Round each row to INT8 with a scale of its own.
-
-    Args:
-        table: *Shape:* ``(rows, n)``
-        scale_type: What scales are kept as.
-
-    Returns:
-        The rounded rows and their scales. *Shape:* ``(rows, n)``, ``(rows, 1)``
-    """
-    scale = (np.abs(table).max(axis=1, keepdims=True) / 127 + SMALLEST_SCALE).astype(scale_type)
-    return np.clip(np.round(table / scale.astype(np.float32)), -127, 127).astype(np.int8), scale
 
 
 def quantize_graph(
     model: onnx.ModelProto,
     *,
     smoothing: Mapping[str, Floats] | None = None,
+    rounded: Mapping[str, Rounded] | None = None,
     keep: Collection[str] = (),
     by_row: Collection[str] = (),
     half_precision: bool = False,
@@ -56,6 +40,8 @@ def quantize_graph(
         model: The graph; it is not changed.
         smoothing: By product, what divides each input channel and multiplies the weights there (SmoothQuant,
             arXiv 2211.10438). *Shape:* ``(inputs,)`` each
+        rounded: By product, its weights times the smoothing in INT8, with their scales; others are rounded to the nearest.
+            *Shape:* ``(outputs, inputs)`` and ``(outputs, 1)`` each
         keep: Names of further products that stay in float32.
         by_row: Names of products whose inputs are divided by each row's largest magnitude first, so that one token's outliers
             do not coarsen the steps of all others.
@@ -68,7 +54,9 @@ def quantize_graph(
     products = find_products(model)
     head = head_products(model, products)
     kept = {*keep, *head}
-    writer = _Int8Writer(model, smoothing or {}, by_row, half_precision=half_precision, unused_ids=unused_ids)
+    writer = _Int8Writer(
+        model, smoothing or {}, rounded or {}, by_row, half_precision=half_precision, unused_ids=unused_ids
+    )
     replaced: dict[str, list[onnx.NodeProto]] = {}  # by the output of the node that goes
     for product in products:
         if product.name not in kept:
@@ -89,13 +77,16 @@ class _Int8Writer:
         self,
         model: onnx.ModelProto,
         smoothing: Mapping[str, Floats],
+        rounded: Mapping[str, Rounded],
         by_row: Collection[str],
         *,
         half_precision: bool,
         unused_ids: range,
     ) -> None:
         self._smoothing = smoothing
+        self._rounded = rounded
         self._by_row = by_row
+        self._divisors: dict[tuple[str, bytes], str] = {}
         self._reduces_by_input = any(
             operators.version >= AXES_ARE_AN_INPUT
             for operators in model.opset_import
@@ -111,17 +102,24 @@ class _Int8Writer:
         weight = numpy_helper.to_array(self.stored[product.weight]).T
         if product.name in self._smoothing:
             factor = self._smoothing[product.name].astype(np.float32)
-            divisor = self._store(f"{product.name}.smooth", 1 / factor)
+            divisor = self._divisor(product, np.float32(1) / factor)
             source = f"{product.name}.smoothed"
             nodes.append(_node("Mul", [product.source, divisor], source))
             weight = weight * factor
-        rows, scale = quantize_rows(weight)
+        rows, scale = self._rounded.get(product.name) or quantize_rows(weight)
         self._store(product.weight, rows.T)
         stored = [product.weight, self._store(f"{product.name}.scale", scale[:, 0]), ""]
         if product.name in self._by_row:
             return [*nodes, *self._product_by_row(product, source, stored)]
         inputs = [source, *stored, product.bias or ""]
         return [*nodes, _node("DynamicQuantizeMatMul", inputs, product.output, MICROSOFT)]
+
+    def _divisor(self, product: Product, values: Floats) -> str:
+        """Store what smooths an input once, however many products read it: onnxruntime then multiplies by it once, too."""
+        known = product.source, values.tobytes()
+        if known not in self._divisors:
+            self._divisors[known] = self._store(f"{product.name}.smooth", values)
+        return self._divisors[known]
 
     def _product_by_row(self, product: Product, source: str, stored: list[str]) -> list[onnx.NodeProto]:
         """Divide each row by its largest magnitude, multiply, and scale back."""

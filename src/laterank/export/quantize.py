@@ -18,6 +18,7 @@ from laterank.export.calibration import smoothing_factors
 from laterank.export.parity import Fidelity, Sample, compare
 from laterank.export.products import find_products, head_products, second_products
 from laterank.export.quantization import quantize_graph
+from laterank.export.rounding import rounded_weights
 from laterank.export.sample import halves, make_sample
 from laterank.export.saving import load_graph, save_graph
 from laterank.model.files import ModelFiles, find_model
@@ -59,8 +60,9 @@ def quantize_model(
 ) -> QuantizeReport:
     """Write the INT8 graph of a model folder beside its full-precision one.
 
-    Products get a scale for each output column and their inputs are quantised at every run; inputs of the feed-forward parts
-    are smoothed first (SmoothQuant, arXiv 2211.10438), those of the second product row by row; the projection stays in float32. Where rows come out farther from
+    Products get a scale for each output column, and are rounded so that what they give of the texts moves least (GPTQ, arXiv
+    2210.17323). Their inputs are quantised at every run; hidden states and the inputs of the feed-forward parts are smoothed first
+    (SmoothQuant, arXiv 2211.10438), those of the second product row by row. The projection stays in float32. Where rows come out farther from
     full precision than ``least_cosine``, the products that INT8 hurts most go back to float32, as few as it takes.
 
     Args:
@@ -90,14 +92,20 @@ def write_int8(files: ModelFiles, target: Path, sample: Sample, least_cosine: fl
     """Quantise a model's graph, measure it, and write it in one step once it is good."""
     fitting, measuring = halves(sample)
     model = load_graph(files.onnx)
-    smoothing = smoothing_factors(model, fitting.tokens(ColbertTokenizer(files.tokenizer, files.config)))
-    by_row = second_products(model, find_products(model))
+    texts = fitting.tokens(ColbertTokenizer(files.tokenizer, files.config))
+    products = find_products(model)
+    smoothing, by_row = smoothing_factors(model, texts), second_products(model, products)
+    head = head_products(model, products)
+    rounded = rounded_weights(
+        model, [product for product in products if product.name not in head], texts, smoothing
+    )
     exact = measuring.rows(ColbertEncoder(files))
     with TemporaryDirectory(dir=target.parent) as folder:
         candidate = Path(folder) / target.name
 
         def measure(kept: Sequence[str]) -> Fidelity:
-            save_graph(quantize_graph(model, smoothing=smoothing, keep=kept, by_row=by_row), candidate)
+            graph = quantize_graph(model, smoothing=smoothing, rounded=rounded, keep=kept, by_row=by_row)
+            save_graph(graph, candidate)
             return compare(exact, measuring.rows(ColbertEncoder(replace(files, onnx=candidate))))
 
         kept, fidelity = _choose_kept(model, measure, least_cosine)

@@ -1,0 +1,136 @@
+"""Weights to INT8: each row with a scale of its own, and what rounding one number loses is made up for by the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from laterank.encoding.tokenization import Tokens
+from laterank.export.graph import Floats
+from laterank.export.observing import observed_inputs
+from laterank.export.products import Product
+
+__all__ = ["Rounded", "compensated_rows", "quantize_rows", "rounded_weights"]
+
+Rounded = tuple[NDArray[np.int8], NDArray[Any]]
+"""Rows in INT8 and their scales. *Shape:* ``(rows, n)``, ``(rows, 1)``"""
+
+SMALLEST_SCALE = 1e-7
+LARGEST = 127
+DAMPING = 0.3
+"""How much of the inputs' mean square is added to that of each: few texts say little of how inputs go together."""
+COLUMNS_AT_ONCE = 64
+GRAM_BYTES = 1 << 29
+"""The most that the sums of products of inputs may take at one time; the texts are read once for each part of that size."""
+
+
+def quantize_rows(table: Floats, scale_type: type[np.float32 | np.float16] = np.float32) -> Rounded:
+    """Round each row's numbers to the nearest, with a scale of its own.
+
+    Args:
+        table: *Shape:* ``(rows, n)``
+        scale_type: What scales are kept as.
+    """
+    scale = _scales(table).astype(scale_type)
+    return _nearest(table / scale.astype(np.float32)).astype(np.int8), scale
+
+
+def compensated_rows(weight: Floats, gram: NDArray[np.float64]) -> Rounded:
+    """Round a product's weights so that its outputs move least, not the weights (GPTQ, arXiv 2210.17323).
+
+    Column after column is rounded, and those that are left change to make up for it, as far as their inputs go together. The
+    loudest inputs come first, while all others are left.
+
+    Args:
+        weight: *Shape:* ``(outputs, inputs)``
+        gram: ``X^T X`` over inputs that were seen. *Shape:* ``(inputs, inputs)``
+    """
+    scale = _scales(weight)
+    loudest_first = np.argsort(-np.diag(gram), kind="stable")
+    damped = gram + DAMPING * np.mean(np.diag(gram)) * np.eye(len(gram)) + np.eye(len(gram)) * SMALLEST_SCALE
+    # Row i of this triangle says how what column i loses is shared out among the columns after it.
+    shares = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(loudest_first, loudest_first)])).T
+    left = weight.astype(np.float64)[:, loudest_first]
+    whole = np.zeros_like(left)
+    for start in range(0, len(shares), COLUMNS_AT_ONCE):
+        end = min(start + COLUMNS_AT_ONCE, len(shares))
+        lost = np.zeros((len(left), end - start))
+        for column in range(start, end):
+            whole[:, column] = _nearest(left[:, column] / scale[:, 0])
+            error = (left[:, column] - whole[:, column] * scale[:, 0]) / shares[column, column]
+            left[:, column + 1 : end] -= np.outer(error, shares[column, column + 1 : end])
+            lost[:, column - start] = error
+        left[:, end:] -= lost @ shares[start:end, end:]
+    rounded = np.empty_like(whole, dtype=np.int8)
+    rounded[:, loudest_first] = whole
+    return rounded, scale
+
+
+def rounded_weights(
+    model: onnx.ModelProto,
+    products: Sequence[Product],
+    texts: Sequence[Tokens],
+    smoothing: Mapping[str, Floats],
+) -> dict[str, Rounded]:
+    """Return each product's weights in INT8, times its smoothing factors, by its name.
+
+    Args:
+        model: A full-precision graph.
+        products: Which of its products.
+        texts: What to look at, tokenised.
+        smoothing: By product, what divides each input channel. *Shape:* ``(inputs,)`` each
+
+    Raises:
+        ModelFormatError: If the inputs of a product are not one row a token.
+    """
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    rounded = {}
+    for group in _groups(products):
+        grams = _grams(model, group, texts)
+        for product in group:
+            factor = smoothing.get(product.name, np.ones(product.inputs, dtype=np.float32))
+            weight = numpy_helper.to_array(stored[product.weight]).T * factor
+            rounded[product.name] = compensated_rows(weight, grams[product.source] / np.outer(factor, factor))
+    return rounded
+
+
+def _groups(products: Iterable[Product]) -> Iterator[list[Product]]:
+    """Yield products in order, as many together as their inputs' sums have room."""
+    group: list[Product] = []
+    sources: dict[str, int] = {}
+    for product in products:
+        size = 8 * product.inputs**2
+        if group and product.source not in sources and sum(sources.values()) + size > GRAM_BYTES:
+            yield group
+            group, sources = [], {}
+        group.append(product)
+        sources[product.source] = size
+    if group:
+        yield group
+
+
+def _grams(
+    model: onnx.ModelProto, products: Sequence[Product], texts: Iterable[Tokens]
+) -> dict[str, NDArray[np.float64]]:
+    """Return ``X^T X`` of each input over the texts. *Shape:* ``(inputs, inputs)`` each"""
+    grams = {product.source: np.zeros((product.inputs, product.inputs)) for product in products}
+    for inputs in observed_inputs(model, products, texts):
+        for source, rows in inputs.items():
+            wide = rows.astype(np.float64)
+            grams[source] += wide.T @ wide
+    return grams
+
+
+def _scales(table: Floats) -> Floats:
+    """Return what one whole step of each row stands for. *Shape:* ``(rows, 1)``"""
+    scales: Floats = np.abs(table).max(axis=1, keepdims=True) / LARGEST + SMALLEST_SCALE
+    return scales
+
+
+def _nearest(steps: NDArray[Any]) -> NDArray[Any]:
+    return np.clip(np.round(steps), -LARGEST, LARGEST)
