@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from laterank.rows import QuantizedRows, as_float32
 from laterank.scoring.graphs import BASE, FLOAT16_GRAPH, FLOAT32_GRAPH, INT8_GRAPH, ZERO
 from laterank.scoring.sessions import run
 
-__all__ = ["Float16Kernel", "Float32Kernel", "Int8Kernel", "Kernel", "fits_integers"]
+__all__ = ["Float16Kernel", "Float32Kernel", "Int8Kernel", "Kernel", "Scratch", "fits_integers"]
 
 Floats = NDArray[np.float32]
 Document = TypeVar("Document", contravariant=True)  # noqa: PLC0105
@@ -25,15 +26,44 @@ LARGEST_INT8_DIM = (2**31 - 1) // (128 * (LARGEST_PART + LARGEST_HIGH))
 """Numbers in a row, 2015, whose products cannot leave 32 bits."""
 
 
+class Scratch:
+    """Memory that one thread packs block after block into: fresh memory takes longer to get than rows to copy."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[np.dtype[Any], int], NDArray[Any]] = {}
+
+    def block(self, documents: Sequence[NDArray[Any]], length: int, dtype: DTypeLike) -> NDArray[Any]:
+        """Return documents of one length in one array, each filled up with its own first rows; the next block overwrites it."""
+        parts = []
+        for document in documents:
+            parts.append(document)
+            missing = length - len(document)
+            if missing:  # by one array where there are enough rows: each costs as much as copying ten rows
+                parts += [document[:missing]] if missing <= len(document) else [document[:1]] * missing
+        shape = (len(documents) * length, *documents[0].shape[1:])
+        flat = self._at_least(math.prod(shape), np.dtype(dtype), len(shape))
+        block = flat[: math.prod(shape)].reshape(shape)
+        np.concatenate(parts, out=block, casting="same_kind")
+        return block.reshape(len(documents), length, *shape[1:])
+
+    def _at_least(self, size: int, dtype: np.dtype[Any], axes: int) -> NDArray[Any]:
+        """Return the memory for blocks of one kind, which grows and never shrinks."""
+        kept = self._kept.get((dtype, axes))
+        if kept is None or len(kept) < size:
+            kept = self._kept[dtype, axes] = np.empty(size, dtype)
+        return kept
+
+
 class Kernel(Protocol[Document]):
     """One query, ready to meet documents of one form."""
 
-    def best(self, documents: Sequence[Document], length: int) -> Floats:
+    def best(self, documents: Sequence[Document], length: int, scratch: Scratch) -> Floats:
         """Return the highest similarity that each query row has in each document.
 
         Args:
             documents: Their rows, at least one and at most ``length`` each.
             length: Rows that each is brought to by repeating some of its own, which changes no maximum.
+            scratch: The calling thread's.
 
         Returns:
             *Shape:* ``(len(documents), query_tokens)``
@@ -46,9 +76,9 @@ class Float32Kernel:
     def __init__(self, query: Floats) -> None:
         self._columns = np.ascontiguousarray(query.T, dtype=np.float32)
 
-    def best(self, documents: Sequence[NDArray[Any]], length: int) -> Floats:
+    def best(self, documents: Sequence[NDArray[Any]], length: int, scratch: Scratch) -> Floats:
         """See ``Kernel``. *Shape:* ``(tokens, dim)`` each, of any float type"""
-        block = _block(documents, length).astype(np.float32, copy=False)
+        block = scratch.block(documents, length, np.float32)
         return _best_of_floats(FLOAT32_GRAPH, block, self._columns)
 
 
@@ -58,9 +88,9 @@ class Float16Kernel:
     def __init__(self, query: Floats) -> None:
         self._columns = np.ascontiguousarray(query.T, dtype=np.float32)
 
-    def best(self, documents: Sequence[NDArray[np.float16]], length: int) -> Floats:
+    def best(self, documents: Sequence[NDArray[np.float16]], length: int, scratch: Scratch) -> Floats:
         """See ``Kernel``. *Shape:* ``(tokens, dim)`` each"""
-        return _best_of_floats(FLOAT16_GRAPH, _block(documents, length), self._columns)
+        return _best_of_floats(FLOAT16_GRAPH, scratch.block(documents, length, np.float16), self._columns)
 
 
 class Int8Kernel:
@@ -79,10 +109,10 @@ class Int8Kernel:
         self._high = np.ascontiguousarray(high, dtype=np.int8)
         self._low = np.ascontiguousarray(whole - BASE * high, dtype=np.int8)
 
-    def best(self, documents: Sequence[QuantizedRows], length: int) -> Floats:
+    def best(self, documents: Sequence[QuantizedRows], length: int, scratch: Scratch) -> Floats:
         """See ``Kernel``. *Shape:* ``(tokens, dim)`` each"""
-        numbers = _block([document.numbers for document in documents], length).view(np.uint8)
-        scales = _block([document.scales for document in documents], length).ravel()
+        numbers = scratch.block([document.numbers for document in documents], length, np.int8).view(np.uint8)
+        scales = scratch.block([document.scales for document in documents], length, np.float32).ravel()
         dim = numbers.shape[2]
         feed = {
             "documents": np.bitwise_xor(numbers, np.uint8(ZERO), out=numbers).reshape(-1, dim),
@@ -101,17 +131,6 @@ def fits_integers(query: Floats) -> bool:
     """Tell whether a query can be rounded to integers, and its products added up in 32 bits."""
     largest = np.abs(query).max()
     return query.shape[1] <= LARGEST_INT8_DIM and bool(np.isfinite(largest)) and largest < 1e30
-
-
-def _block(documents: Sequence[NDArray[Any]], length: int) -> NDArray[Any]:
-    """Return documents of one length in one array, each filled up with its own first rows."""
-    parts = []
-    for document in documents:
-        parts.append(document)
-        missing = length - len(document)
-        if missing:  # by one array where there are enough rows: each costs as much as copying ten rows
-            parts += [document[:missing]] if missing <= len(document) else [document[:1]] * missing
-    return np.concatenate(parts).reshape(len(documents), length, *documents[0].shape[1:])
 
 
 def _best_of_floats(graph: bytes, block: NDArray[Any], columns: Floats) -> Floats:

@@ -14,14 +14,14 @@ from laterank.checks import checked_count
 from laterank.errors import InputTypeError, ShapeError
 from laterank.rows import QuantizedRows, StoredRows, as_float32
 from laterank.runtime import usable_cpus
-from laterank.scoring.kernels import Float16Kernel, Float32Kernel, Int8Kernel, Kernel, fits_integers
+from laterank.scoring.kernels import Float16Kernel, Float32Kernel, Int8Kernel, Kernel, Scratch, fits_integers
 
 __all__ = ["maxsim"]
 
 Rows = NDArray[np.float32]
 
-SIMILARITIES_AT_ONCE = 1 << 17
-"""Numbers in a similarity block: 512 KiB stay in the processor's cache, however many candidates there are."""
+SIMILARITIES_AT_ONCE = 1 << 18
+"""Numbers in a similarity block, 1 MiB: smaller ones make threads wait for the interpreter's lock, larger ones leave the processor's cache."""
 LENGTH_STEP = 8
 """Documents of a block are brought to a multiple of it: a product of very few rows adds up in another order, and no score may
 depend on company."""
@@ -71,14 +71,17 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
         _check_rows(document, position, query.shape[1])
     scores = np.empty(len(documents), dtype=np.float32)
 
-    def score(task: tuple[Kernel[Any], list[int], int]) -> None:
-        kernel, block, length = task
-        best = kernel.best([documents[position] for position in block], length)
-        scores[block] = best.sum(axis=1)
-
     tasks = list(_tasks(query.astype(np.float32, copy=False), documents))
-    work = query.size * sum(map(len, documents))
-    _each(score, tasks, min(most, work // MULTIPLICATIONS_PER_THREAD))
+    pending = iter(tasks)  # of a list: any thread may take the next one
+
+    def work() -> None:
+        scratch = Scratch()
+        for kernel, block, length in pending:
+            best = kernel.best([documents[position] for position in block], length, scratch)
+            scores[block] = best.sum(axis=1)
+
+    multiplications = query.size * sum(map(len, documents))
+    _on_threads(work, min(most, multiplications // MULTIPLICATIONS_PER_THREAD, len(tasks)))
     return scores
 
 
@@ -130,18 +133,19 @@ def _blocks(lengths: Sequence[int], most_rows: int) -> Iterator[tuple[list[int],
         yield block, longest
 
 
-def _each(function: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
-    """Call a function for each item, on threads of this call's own where there are two or more to use."""
-    if threads > 1 and len(items) > 1:
-        with ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="laterank-maxsim") as pool:
-            try:
-                done = pool.map(function, items)
-            except RuntimeError:  # the interpreter is shutting down and starts no more threads
-                done = map(function, items)
-            list(done)
+def _on_threads(work: Callable[[], None], threads: int) -> None:
+    """Call a function once a thread: this one, and others of this call's own where there are two or more to use."""
+    if threads < 2:
+        work()
         return
-    for item in items:
-        function(item)
+    with ThreadPoolExecutor(threads - 1, thread_name_prefix="laterank-maxsim") as pool:
+        try:
+            others = [pool.submit(work) for _ in range(threads - 1)]
+        except RuntimeError:  # the interpreter is shutting down and starts no more threads
+            others = []
+        work()
+        for other in others:
+            other.result()
 
 
 def _check_rows(rows: StoredRows, position: int | None = None, dim: int | None = None) -> None:
