@@ -109,13 +109,16 @@ def take(folder: Path, stage: Path, teacher: ColbertModel) -> None:
     """Put the weights that ``train`` wrote where the stages leave theirs, with the teacher's vocabulary.
 
     Raises:
-        ValueError: If a part is missing or damaged.
+        ValueError: If a part or a log is missing or damaged; then nothing is written.
     """
+    logs = {name: folder / RESULTS / f"{name}.jsonl" for name in STAGES}
+    if missing := [str(log) for log in logs.values() if not log.is_file()]:
+        raise ValueError(f"{' and '.join(missing)} is missing: fetch all files of {folder / RESULTS}")
     weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
     for name in STAGES:
         state = {part: value.float() for part, value in weights[name].items()}
         save(model_of(state | {WORDS: teacher.state_dict()[WORDS]}), stage / name / FINAL)
-        shutil.copyfile(folder / RESULTS / f"{name}.jsonl", stage / name / "log.jsonl")
+        shutil.copyfile(logs[name], stage / name / "log.jsonl")
 
 
 def main() -> None:

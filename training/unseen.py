@@ -85,7 +85,9 @@ def scores_of(folder: Path, examples: Sequence[Example], cache: Path) -> Scores:
         known[name] = [
             row for kind in KINDS for row in scored(encoder, [e for e in examples if e.source == kind])
         ]
-        cache.write_text(json.dumps(known), encoding="utf-8")
+        partial = cache.with_suffix(".part")
+        partial.write_text(json.dumps(known), encoding="utf-8")
+        partial.replace(cache)
     return known[name]
 
 
