@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--paragraphs", type=int, nargs="+", default=[4, 16], help="of a long document")
     parser.add_argument(
-        "--windows", type=int, nargs="+", default=[300, 192, 128, 96], help="the most tokens of a window"
+        "--windows", type=int, nargs="+", default=[512, 300, 192, 128, 96], help="the most tokens of a window"
     )
     parser.add_argument("--overlap", type=float, default=0.25)
     parser.add_argument("--threads", type=int)

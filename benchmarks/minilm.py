@@ -35,7 +35,7 @@ SETTINGS = {
     "query_prefix": "",  # no markers and no expansion: it has never seen either
     "document_prefix": "",
     "query_length": 128,
-    "document_length": 300,  # the lengths and the skiplist of the bundled model
+    "document_length": 512,  # the lengths and the skiplist of the bundled model
     "do_query_expansion": False,
     "skiplist_words": list(string.punctuation),
 }

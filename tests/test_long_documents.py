@@ -125,7 +125,7 @@ def test_windows_are_shorter_than_what_the_model_reads_but_documents_that_fit_ar
         assert one == [(0, len(fits))]
         assert length - 20 < max(lengths) <= length
     assert encoder.document_windows([text]) == encoder.document_windows([text], length=192)
-    assert encoder.document_windows([text], length=500) == encoder.document_windows([text], length=300)
+    assert encoder.document_windows([text], length=600) == encoder.document_windows([text], length=512)
 
 
 @pytest.mark.parametrize("length", [0, -1, 1.5, "96", None])
@@ -225,7 +225,7 @@ def test_the_answer_at_the_end_of_20_000_words_is_found_in_windows_and_missed_wi
     assert missed[0].index != 1
     assert [place.index for place in missed if place.truncated] == [1]
     [said] = [record.getMessage() for record in caplog.records]
-    assert "cuts documents at 300 tokens" in said
+    assert "cuts documents at 512 tokens" in said
     assert "long_documents='windows'" in said
 
 
@@ -374,7 +374,9 @@ def test_windows_leave_nothing_to_be_said(caplog: pytest.LogCaptureFixture) -> N
 def test_a_long_document_is_refused_by_its_position() -> None:
     """Wherever documents are read: in a ranking, in many, in an explanation, in a corpus."""
     reranker = Reranker(ENCODER, long_documents="error")
-    expected = rf"documents\[1\] has {len(LONG):,} characters, more than .* reads; split it"
+    expected = (
+        rf"documents\[1\] has {len(LONG):,} characters, more than the \d+ tokens that .* reads; split it"
+    )
     with pytest.raises(InputError, match=expected):
         reranker.rank(QUERY, [SHORT, LONG])
     with pytest.raises(InputError, match=r"documents_per_query\[1\]\[0\] has"):

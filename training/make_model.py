@@ -32,7 +32,7 @@ from source import fetch_source
 from stages import Begin, Lessons, both_stages
 from starts import STARTS
 from technical import build_abstracts, build_technical
-from tokens import LAYOUT, ColbertTokenizer
+from tokens import LAYOUT, SHIPPED_LAYOUT, ColbertTokenizer
 
 from laterank import ColbertEncoder
 from laterank.diagnosis.golden import record_golden
@@ -221,6 +221,7 @@ def main() -> None:
     tokenizer = ColbertTokenizer(read.source / "tokenizer.json", LAYOUT)
     made = make(options, read, tokenizer, stop_at)
     paths = export(made.model, made.ranges, out)
+    tokenizer = ColbertTokenizer(read.source / "tokenizer.json", SHIPPED_LAYOUT)
     unseen = tokenizer.documents([text for one in read.dev[::8] for text in one.documents[:5]])
     facts = check_export(made.model, paths, tokenizer, unseen)
     print(json.dumps(facts), flush=True)
@@ -232,13 +233,19 @@ def main() -> None:
     weights, calibration = numpy_weights(made.model), calibrate_relevance(small, read.dev, tuple(DIMS), out)
     for folder, path in zip(("fp32", "bundle"), paths, strict=True):
         write_bundle(
-            read.source, out / folder, path, weights, LAYOUT, tuple(DIMS), STARTS[options.start].notice
+            read.source,
+            out / folder,
+            path,
+            weights,
+            SHIPPED_LAYOUT,
+            tuple(DIMS),
+            STARTS[options.start].notice,
         )
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )
     recipe = recipe_text(STARTS[options.start], made.selection, went_on=options.go_on)
-    write_card(out / "bundle", facts, table, recipe, LAYOUT, tuple(DIMS), STARTS[options.start])
+    write_card(out / "bundle", facts, table, recipe, SHIPPED_LAYOUT, tuple(DIMS), STARTS[options.start])
     made_here = ColbertEncoder.from_pretrained(out / "bundle", threads=options.threads)
     write_golden(out / "bundle" / GOLDEN_FILE, record_golden(made_here))
     if options.ship:

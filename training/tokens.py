@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,9 @@ class Layout:
 
 
 LAYOUT = Layout(query_length=128, document_length=300, do_query_expansion=False)
+"""What is trained with: few documents are longer, and those cost most."""
+SHIPPED_LAYOUT = replace(LAYOUT, document_length=512)
+"""What is shipped with: every position that the network has; training/README.md has what that does to long documents."""
 
 
 class ColbertTokenizer:

@@ -144,8 +144,8 @@ class LongDocuments:
             for position, is_cut in enumerate(self._cut(documents)):
                 if is_cut:
                     raise InputError(
-                        f"{name}[{first + position}] has {len(documents[position]):,} characters, more than {self._name} "
-                        "reads; split it, or use long_documents='windows' or 'truncate'"
+                        f"{name}[{first + position}] has {len(documents[position]):,} characters, more than {self._reads()}; "
+                        "split it, or use long_documents='windows' or 'truncate'"
                     )
         if self.kind != "windows":
             return Pieces(documents)
@@ -156,6 +156,11 @@ class LongDocuments:
             text[start:end] for text, found in zip(documents, spans, strict=True) for start, end in found
         ]
         return Pieces(texts, spans)
+
+    def _reads(self) -> str:
+        """Say how much the model reads, in tokens where it tells."""
+        most = getattr(getattr(self._encoder, "config", None), "document_length", None)
+        return f"the {most} tokens that {self._name} reads" if most else f"{self._name} reads"
 
     def windows(self, documents: Sequence[str]) -> list[tuple[Span, ...]]:
         """Return the characters of what is read of each document: one span, unless it is to be cut into windows."""

@@ -91,7 +91,7 @@ _BUILTIN = (
         embedding_size=96,
         parameters_millions=23,
         quantized_file="model_int8.onnx",
-        note="Inside the wheel: no network, no download. Documents of 300 tokens, 512 with config={'document_length': 512}.",
+        note="Inside the wheel: no network, no download.",
     ),
     KnownModel(
         name="colbert-ir/colbertv2.0",
