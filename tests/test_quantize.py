@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import helper, numpy_helper
 
-from laterank import ColbertEncoder, InputError, InputTypeError, ModelFormatError
+from laterank import ColbertEncoder, EncodingError, InputError, InputTypeError, ModelFormatError
 from laterank.encoding.projection import Layer, Projection
 from laterank.encoding.session import OnnxSession
 from laterank.encoding.tokenization import ColbertTokenizer
@@ -34,7 +34,8 @@ from laterank.export.products import (
 )
 from laterank.export.quantization import quantize_graph
 from laterank.export.rounding import compensated_rows, quantize_rows, rounded_weights
-from laterank.export.saving import save_graph
+from laterank.export.sample import halves, make_sample
+from laterank.export.saving import load_graph, save_graph
 from laterank.runtime import import_onnxruntime
 
 TABLES = arrays.arrays(
@@ -176,7 +177,8 @@ def test_products_of_one_input_are_smoothed_alike() -> None:
     assert sorted(map(len, by_source.values())) == [1, 1, 3, 3]
     config = ColbertEncoder.from_pretrained(GOLDEN / "xlmr-jina").config
     tokenizer = ColbertTokenizer(GOLDEN / "xlmr-jina" / "tokenizer.json", config)
-    smoothing = smoothing_factors(model, tokenizer.documents(["Mars is red", "Venus is hot and bright"]))
+    texts = tokenizer.documents(["Mars is red", "Venus is hot and bright"])
+    smoothing = smoothing_factors(model, products, texts)
     assert smoothing.keys() == of_states | feed_forward(model, products)
     for names in by_source.values():
         first = smoothing[names[0]]
@@ -211,27 +213,143 @@ def test_rounding_moves_what_a_product_gives_and_not_its_weights(
 def test_inputs_that_do_not_go_together_round_to_the_nearest(table: np.ndarray, power: float) -> None:
     """There is nothing to make up for; inputs that were never anything but 0 are no error."""
     rows, scale = compensated_rows(table, power * np.eye(6))
-    nearest, _ = quantize_rows(table)
-    np.testing.assert_array_equal(rows, nearest)
-    assert np.isfinite(scale).all()
+    _, same_scale = quantize_rows(table)
+    np.testing.assert_array_equal(scale, same_scale)
+    assert (np.abs(rows - table / scale) < 0.5001).all()
 
 
-def test_weights_are_the_same_however_many_inputs_are_looked_at_together(
-    monkeypatch: pytest.MonkeyPatch, copy_of: Callable[..., Path]
+def test_a_written_graph_holds_weights_rounded_for_what_its_products_multiply(
+    copy_of: Callable[..., Path],
 ) -> None:
-    """A model whose sums of inputs have no room at one time is read several times."""
+    """By the definition, from hidden states in numpy: the first product's inputs are the normalised embeddings."""
+    folder, network = copy_of("bert-stanford"), tiny_network()
+    drawn = np.random.default_rng(1).standard_normal((16, 32)).astype(np.float32)
+    graph = network.graph(Projection((Layer(drawn, None, "Identity", residual=False),)))
+    save_graph(graph, folder / "model.onnx")
+    texts = [f"{word} is a word about Mars and its {word} moons" for word in ("some", "few", "more", "four")]
+    report = quantize_model(folder, texts=texts, least_cosine=0.9)
+    stored = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(report.graph).graph.initializer
+    }
+    sample = halves(make_sample(texts))[0]
+    config = ColbertEncoder.from_pretrained(folder).config
+    inputs = np.concatenate(
+        [
+            embedded(network, read.ids)[read.attention]
+            for read in sample.tokens(ColbertTokenizer(folder / "tokenizer.json", config))
+        ]
+    )
+    divisor = stored["layers.0.qkv.smooth"]
+    np.testing.assert_allclose(
+        1 / divisor, factors(np.abs(inputs).max(axis=0), network.weights["layers.0.qkv.weight"]), rtol=1e-4
+    )
+    smooth = inputs.astype(np.float64) * divisor
+    rows, scale = compensated_rows(network.weights["layers.0.qkv.weight"] / divisor, smooth.T @ smooth)
+    written = stored["layers.0.qkv.weight"].T
+    assert (written == rows).mean() > 0.995  # but for what lies half-way between two
+    assert (written == quantize_rows(network.weights["layers.0.qkv.weight"] / divisor)[0]).mean() < 0.99
+    np.testing.assert_allclose(stored["layers.0.qkv.scale"], scale[:, 0], rtol=1e-5)
+
+
+def embedded(network: BertNetwork, ids: np.ndarray) -> np.ndarray:
+    """Return what the first layer reads. *Shape:* ``(tokens, hidden)``"""
+    summed = network.weights["words.weight"][ids] + network.weights["positions.weight"][: len(ids)]
+    centred = summed - summed.mean(axis=1, keepdims=True)
+    even = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + network.epsilon)
+    return even * network.weights["norm.weight"] + network.weights["norm.bias"]
+
+
+def taken_apart(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Write every normalisation as tracers of old did: mean, variance, root."""
+    nodes = []
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(2), "two"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1e-12), "least"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1]), "last"))
+    for node in model.graph.node:
+        if node.op_type != "LayerNormalization":
+            nodes.append(node)
+            continue
+        (x, weight, bias), y = node.input, node.output[0]
+        parts = [
+            ("ReduceMean", [x, "last"], "mean"),
+            ("Sub", [x, f"{y}.mean"], "centred"),
+            ("Pow", [f"{y}.centred", "two"], "squares"),
+            ("ReduceMean", [f"{y}.squares", "last"], "variance"),
+            ("Add", [f"{y}.variance", "least"], "safe"),
+            ("Sqrt", [f"{y}.safe"], "deviation"),
+            ("Div", [f"{y}.centred", f"{y}.deviation"], "even"),
+            ("Mul", [f"{y}.even", weight], "scaled"),
+        ]
+        nodes += [helper.make_node(kind, inputs, [f"{y}.{name}"]) for kind, inputs, name in parts]
+        nodes.append(helper.make_node("Add", [f"{y}.scaled", bias], [y]))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+def test_hidden_states_are_known_by_their_normalisation_in_one_node_or_many() -> None:
+    """Old graphs have it in nine nodes; what only went through a product or an activation is no hidden state."""
+    whole, apart = tiny_graph(), taken_apart(tiny_graph())
+    names = {f"layers.{n}.{part}" for n in (0, 1) for part in ("qkv", "up")}
+    assert state_products(whole, find_products(whole)) == names
+    assert state_products(apart, find_products(apart)) == names
+    alone, _, _ = one_product(18, bias=True)
+    assert state_products(alone, find_products(alone)) == set()  # of the graph's input
+
+
+def test_a_product_of_a_stored_table_is_rounded_to_the_nearest(copy_of: Callable[..., Path]) -> None:
+    """Such as projected positions: it has no row a token to look at, and does not keep the others from being looked at."""
     folder, model = copy_of("bert-stanford"), tiny_graph()
-    tokenizer = ColbertTokenizer(folder / "tokenizer.json", ColbertEncoder.from_pretrained(folder).config)
+    rng = np.random.default_rng(0)
+    for name, shape in (("table", (1, 32)), ("projected.weight", (32, 32))):
+        value = rng.standard_normal(shape).astype(np.float32) / 30
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    product = helper.make_node("MatMul", ["table", "projected.weight"], ["projected"])
+    place = next(i for i, node in enumerate(model.graph.node) if node.output[0] == "l0.states")
+    added = helper.make_node("Add", ["l0.normed", "projected"], ["l0.states"])
+    model.graph.node[place].output[0] = "l0.normed"
+    model.graph.node.insert(place + 1, product)
+    model.graph.node.insert(place + 2, added)
+    save_graph(model, folder / "model.onnx")
+    report = quantize_model(folder)
+    assert report.fidelity.cosine_mean > 0.998
+    stored = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(report.graph).graph.initializer
+    }
+    assert stored["projected.weight"].dtype == np.int8
+    np.testing.assert_array_equal(
+        stored["projected.weight"].T, quantize_rows(numpy_helper.to_array(model.graph.initializer[-1]).T)[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["bert-stanford", "xlmr-jina"])
+def test_weights_are_the_same_however_many_inputs_are_looked_at_together(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose sums of inputs have no room at one time is read several times; products of one input share its sums."""
+    encoder = ColbertEncoder.from_pretrained(GOLDEN / name)
+    model = load_graph(encoder.files.onnx)
+    tokenizer = ColbertTokenizer(encoder.files.tokenizer, encoder.config)
     texts = tokenizer.documents(["Mars is red", "Venus is hot and bright", "rings of Saturn"])
-    products = find_products(model)[:-1]
-    smoothing = smoothing_factors(model, texts)
+    products = find_products(model)
+    smoothing = smoothing_factors(model, products, texts)
     together = rounded_weights(model, products, texts, smoothing)
     monkeypatch.setattr(rounding, "GRAM_BYTES", 1)
     apart = rounded_weights(model, products, texts, smoothing)
     assert together.keys() == apart.keys() == {product.name for product in products}
-    for name, (rows, scale) in together.items():
-        np.testing.assert_array_equal(rows, apart[name][0])
-        np.testing.assert_array_equal(scale, apart[name][1])
+    for product, (rows, scale) in together.items():
+        np.testing.assert_array_equal(rows, apart[product][0])
+        np.testing.assert_array_equal(scale, apart[product][1])
+
+
+def test_numbers_that_are_none_are_told_before_weights_are_made_of_them(copy_of: Callable[..., Path]) -> None:
+    """A graph that overflows is an error, not an INT8 graph of whatever comes out."""
+    folder, network = copy_of("bert-stanford"), tiny_network()
+    weights = dict(network.weights)
+    spoil(weights, "layers.0.up.weight", np.s_[3], np.float32(np.nan))
+    save_graph(BertNetwork(weights, network.heads).graph(None), folder / "model.onnx")
+    with pytest.raises(EncodingError, match="NaN or infinite"):
+        quantize_model(folder)
 
 
 def test_what_hurts_goes_back_to_full_precision(copy_of: Callable[..., Path]) -> None:

@@ -2,8 +2,12 @@
 
 import multiprocessing
 import os
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -18,7 +22,7 @@ from laterank.errors import ShapeError
 from laterank.rows import QuantizedRows, StoredRows
 from laterank.scoring import scores
 from laterank.scoring.graphs import FLOAT16_GRAPH, FLOAT32_GRAPH, INT8_GRAPH
-from laterank.scoring.kernels import LARGEST_INT8_DIM, LARGEST_PART
+from laterank.scoring.kernels import LARGEST_INT8_DIM, LARGEST_PART, Float32Kernel
 
 
 def definition(query: np.ndarray, document: np.ndarray) -> float:
@@ -73,6 +77,75 @@ def test_blocks_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = maxsim(query, documents)
     monkeypatch.setattr(scores, "SIMILARITIES_AT_ONCE", 40)
     np.testing.assert_array_equal(maxsim(query, documents), whole)
+
+
+def many_blocks(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return a query and documents that make a block each, which threads share."""
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(scores, "SIMILARITIES_AT_ONCE", 1)
+    monkeypatch.setattr(scores, "MULTIPLICATIONS_PER_THREAD", 1)
+    return unit_rows(rng, 4, 8), [unit_rows(rng, 9, 8) for _ in range(200)]
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_an_error_in_one_thread_ends_the_call(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """It is raised, and the other threads do not work through all that is left first."""
+    query, documents = many_blocks(monkeypatch)
+    done: list[int] = []
+
+    def best(self: object, block: list[np.ndarray], length: int, scratch: object) -> np.ndarray:
+        done.append(length)
+        if len(done) == 3:
+            raise error
+        time.sleep(0.002)
+        return np.zeros((len(block), 4), np.float32)
+
+    monkeypatch.setattr(Float32Kernel, "best", best)
+    with pytest.raises(error):
+        maxsim(query, documents, threads=3)
+    assert len(done) < 20
+
+
+def test_threads_that_cannot_start_leave_their_work_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And an error in one that did start is not lost: no score comes from memory that nobody wrote to."""
+    query, documents = many_blocks(monkeypatch)
+    expected = maxsim(query, documents, threads=1)
+    submit, started = ThreadPoolExecutor.submit, []
+
+    def refuse_the_second(self: ThreadPoolExecutor, work: Any) -> Any:
+        started.append(work)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        return submit(self, work)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse_the_second)
+    assert maxsim(query, documents, threads=4).tolist() == expected.tolist()
+    started.clear()
+    here, best = threading.current_thread(), Float32Kernel.best
+
+    def fail_elsewhere(self: Float32Kernel, *given: Any) -> Any:
+        if threading.current_thread() is not here:
+            raise MemoryError
+        time.sleep(0.001)
+        return best(self, *given)
+
+    monkeypatch.setattr(Float32Kernel, "best", fail_elsewhere)
+    with pytest.raises(MemoryError):
+        maxsim(query, documents, threads=4)
+
+
+def test_a_short_query_packs_no_more_rows_than_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of a block is bounded by its rows, too."""
+    monkeypatch.setattr(scores, "ROWS_AT_ONCE", 40)
+    rng = np.random.default_rng(0)
+    query, documents = unit_rows(rng, 1, 8), [unit_rows(rng, 10, 8) for _ in range(9)]
+    tasks = list(scores._tasks(query, list(documents)))
+    assert max(len(block) * length for _, block, length in tasks) <= 40
+    np.testing.assert_allclose(
+        maxsim(query, documents), [definition(query, one) for one in documents], rtol=1e-5
+    )
 
 
 # --- rows as they are stored ----------------------------------------------------------------------------------------

@@ -74,3 +74,14 @@ def test_lent_weights_come_back(tmp_path: Path) -> None:
         for part, value in lend.without_words(end).items():
             assert torch.equal(found[part], value.float())
         assert (tmp_path / "stage" / name / "log.jsonl").read_text(encoding="utf-8") == f"{name}\n"
+
+
+def test_lent_weights_without_a_log_leave_the_stages_as_they_were(tmp_path: Path) -> None:
+    """Every file that is missing is named, so that one more fetch is enough."""
+    pytest.importorskip("torch", reason="training needs torch")
+    lend = training_module("lend")
+    (tmp_path / "lent" / lend.RESULTS).mkdir(parents=True)
+    (tmp_path / "lent" / lend.RESULTS / f"{lend.STAGES[0]}.jsonl").touch()
+    with pytest.raises(ValueError, match=rf"{lend.STAGES[1]}\.jsonl is missing: fetch all files"):
+        lend.take(tmp_path / "lent", tmp_path / "stage", None)
+    assert not (tmp_path / "stage").exists()

@@ -77,7 +77,7 @@ def turn_teacher(
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_suffix(".part.npy")
         np.save(partial, turn.astype(np.float32))
-        partial.rename(place)
+        partial.replace(place)
     stored = torch.from_numpy(np.load(place)).to(teacher.head.weight.device)
     teacher.head.weight.copy_(stored @ teacher.head.weight)
     teacher.head.bias.copy_(stored @ teacher.head.bias)

@@ -109,7 +109,7 @@ def take(folder: Path, stage: Path, teacher: ColbertModel) -> None:
     """Put the weights that ``train`` wrote where the stages leave theirs, with the teacher's vocabulary.
 
     Raises:
-        ValueError: If a part or a log is missing or damaged; then nothing is written.
+        ValueError: If a log is missing, or a part is missing or damaged; then nothing is written.
     """
     logs = {name: folder / RESULTS / f"{name}.jsonl" for name in STAGES}
     if missing := [str(log) for log in logs.values() if not log.is_file()]:

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from laterank.encoding.tokenization import Tokens
 from laterank.export.graph import Floats
 from laterank.export.observing import observed_inputs
-from laterank.export.products import feed_forward, find_products, state_products
+from laterank.export.products import Product, feed_forward, state_products
 
 __all__ = ["STRENGTH", "factors", "smoothing_factors"]
 
@@ -36,20 +36,19 @@ def factors(largest: Floats, weight: Floats, strength: float = STRENGTH) -> Floa
     return np.asarray(balanced, dtype=np.float32)
 
 
-def smoothing_factors(model: onnx.ModelProto, texts: Sequence[Tokens]) -> dict[str, Floats]:
+def smoothing_factors(
+    model: onnx.ModelProto, products: Sequence[Product], texts: Sequence[Tokens]
+) -> dict[str, Floats]:
     """Return factors for what multiplies hidden states and for both products of each feed-forward part.
 
-    What mixes values of attention, and the projection, go without: INT8 hurts them least. Products of one input share its
-    factors, so that it is divided once.
+    What multiplies attention's mixed values goes without: INT8 hurts it least. Products of one input share its factors, so that it is
+    divided once.
 
     Args:
         model: A full-precision graph.
+        products: Its products whose inputs are one row a token.
         texts: What to look at, tokenised.
-
-    Raises:
-        ModelFormatError: If the inputs of a product are not one row a token.
     """
-    products = find_products(model)
     chosen = feed_forward(model, products) | state_products(model, products)
     smoothed = [product for product in products if product.name in chosen]
     if not smoothed:

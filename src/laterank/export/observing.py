@@ -19,31 +19,51 @@ from laterank.export.products import Product
 from laterank.export.saving import save_graph
 from laterank.runtime import usable_cpus
 
-__all__ = ["observed_inputs"]
+__all__ = ["observable", "observed_inputs"]
 
 OBSERVED = "product_inputs"
+
+
+def observable(model: onnx.ModelProto, products: Sequence[Product], text: Tokens) -> list[Product]:
+    """Return the products whose inputs are one row a token, which those of stored tables, such as relative positions, are not.
+
+    Args:
+        model: A full-precision graph.
+        products: Some of its products.
+        text: Any text, tokenised.
+    """
+    if _are_rows(model, products, text):
+        return list(products)
+    return [product for product in products if _are_rows(model, [product], text)]
 
 
 def observed_inputs(
     model: onnx.ModelProto, products: Sequence[Product], texts: Iterable[Tokens]
 ) -> Iterator[dict[str, Floats]]:
-    """Yield, text by text, what products multiply, by the name of their input. *Shape:* ``(tokens, inputs)`` each
+    """Yield, text by text, what products multiply, by the name of their input.
 
-    Raises:
-        ModelFormatError: If the inputs of a product are not one row a token.
+    Args:
+        model: A full-precision graph.
+        products: Its products whose inputs are one row a token.
+        texts: What to look at, tokenised.
+
+    Yields:
+        *Shape:* ``(tokens, inputs)`` each
     """
     sizes = {product.source: product.inputs for product in products}
     ends = np.cumsum(list(sizes.values()))[:-1]
     with _observing(model, sizes) as session:
         for text in texts:
-            try:
-                [inputs] = session.run(text.ids[None], text.attention[None])
-            except (EncodingError, ModelFormatError) as error:
-                raise ModelFormatError(
-                    f"the inputs of {', '.join(product.name for product in products[:2])} ... are not one row a token, "
-                    "which quantising needs; write the graph from the model's weights with laterank export"
-                ) from error
+            [inputs] = session.run(text.ids[None], text.attention[None])
             yield dict(zip(sizes, np.split(inputs[text.attention], ends, axis=1), strict=True))
+
+
+def _are_rows(model: onnx.ModelProto, products: Sequence[Product], text: Tokens) -> bool:
+    try:
+        list(observed_inputs(model, products, [text]))
+    except (EncodingError, ModelFormatError):  # they cannot stand side by side, or are of other shapes
+        return False
+    return True
 
 
 @contextmanager

@@ -28,20 +28,8 @@ NORMALISATIONS = {
     "RMSNormalization",
     "ReduceMean",
 }
-ELEMENTWISE = {
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Cast",
-    "Sqrt",
-    "Pow",
-    "Identity",
-    "Reshape",
-    "Unsqueeze",
-    "Squeeze",
-}
-"""What a normalisation that a tracer took apart ends with."""
+ELEMENTWISE = {"Add", "Sub", "Mul", "Div", "Sqrt", "Pow", "Cast", "Identity"}
+"""What stands after the mean in a normalisation that a tracer took apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +132,11 @@ def state_products(model: onnx.ModelProto, products: Iterable[Product]) -> set[s
     """Return the names of the products of normalised hidden states, such as queries, keys and values; the projection is none."""
     products = list(products)
     makers, head = _makers(model), head_products(model, products)
-    found = set()
-    for product in products:
-        kinds = {node.op_type for node in _before(makers, [product.source])}
-        if kinds <= ELEMENTWISE and product.name not in head:
-            found.add(product.name)
-    return found
+    return {
+        product.name
+        for product in products
+        if product.name not in head and _is_normalised(makers, product.source)
+    }
 
 
 def second_products(model: onnx.ModelProto, products: Iterable[Product]) -> set[str]:
@@ -171,6 +158,21 @@ def _before(makers: dict[str, onnx.NodeProto], names: list[str]) -> Iterator[onn
         yield node
         if node.op_type != "MatMul":
             waiting += node.input
+
+
+def _is_normalised(makers: dict[str, onnx.NodeProto], name: str) -> bool:
+    """Tell whether a tensor is what a normalisation gives, in one node or taken apart."""
+    seen, waiting = set(), [name]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or node.output[0] in seen:
+            continue
+        if node.op_type in NORMALISATIONS:
+            return True
+        seen.add(node.output[0])
+        if node.op_type in ELEMENTWISE:
+            waiting += node.input
+    return False
 
 
 def _bias(

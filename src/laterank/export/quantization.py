@@ -106,7 +106,7 @@ class _Int8Writer:
             source = f"{product.name}.smoothed"
             nodes.append(_node("Mul", [product.source, divisor], source))
             weight = weight * factor
-        rows, scale = self._rounded.get(product.name) or quantize_rows(weight)
+        rows, scale = self._rounded[product.name] if product.name in self._rounded else quantize_rows(weight)
         self._store(product.weight, rows.T)
         stored = [product.weight, self._store(f"{product.name}.scale", scale[:, 0]), ""]
         if product.name in self._by_row:

@@ -15,6 +15,7 @@ from laterank.encoding.encoder import ColbertEncoder
 from laterank.encoding.tokenization import ColbertTokenizer
 from laterank.errors import InputError, ModelFormatError
 from laterank.export.calibration import smoothing_factors
+from laterank.export.observing import observable
 from laterank.export.parity import Fidelity, Sample, compare
 from laterank.export.products import find_products, head_products, second_products
 from laterank.export.quantization import quantize_graph
@@ -28,8 +29,8 @@ __all__ = ["LEAST_COSINE", "QuantizeReport", "quantize_model"]
 logger = logging.getLogger(__name__)
 
 LEAST_COSINE = 0.998
-"""Where nine of the top ten stay what they are, for weights that were never trained to rank; trained ones come nearer."""
-"""The mean cosine of INT8 rows to those of full precision at which ranking quality was seen to stay."""
+"""The mean cosine of INT8 rows to those of full precision at which nine of the top ten were seen to stay, for weights that were never
+trained to rank; trained ones come nearer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,11 @@ def write_int8(files: ModelFiles, target: Path, sample: Sample, least_cosine: fl
     model = load_graph(files.onnx)
     texts = fitting.tokens(ColbertTokenizer(files.tokenizer, files.config))
     products = find_products(model)
-    smoothing, by_row = smoothing_factors(model, texts), second_products(model, products)
+    seen = observable(model, products, texts[0])
+    smoothing, by_row = smoothing_factors(model, seen, texts), second_products(model, products)
     head = head_products(model, products)
-    rounded = rounded_weights(
-        model, [product for product in products if product.name not in head], texts, smoothing
-    )
+    to_round = [product for product in seen if product.name not in head]
+    rounded = rounded_weights(model, to_round, texts, smoothing)
     exact = measuring.rows(ColbertEncoder(files))
     with TemporaryDirectory(dir=target.parent) as folder:
         candidate = Path(folder) / target.name

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from laterank.encoding.tokenization import Tokens
+from laterank.errors import EncodingError
 from laterank.export.graph import Floats
 from laterank.export.observing import observed_inputs
 from laterank.export.products import Product
@@ -25,7 +26,7 @@ LARGEST = 127
 DAMPING = 0.3
 """How much of the inputs' mean square is added to that of each: few texts say little of how inputs go together."""
 COLUMNS_AT_ONCE = 64
-GRAM_BYTES = 1 << 29
+GRAM_BYTES = 1 << 30
 """The most that the sums of products of inputs may take at one time; the texts are read once for each part of that size."""
 
 
@@ -52,9 +53,10 @@ def compensated_rows(weight: Floats, gram: NDArray[np.float64]) -> Rounded:
     """
     scale = _scales(weight)
     loudest_first = np.argsort(-np.diag(gram), kind="stable")
-    damped = gram + DAMPING * np.mean(np.diag(gram)) * np.eye(len(gram)) + np.eye(len(gram)) * SMALLEST_SCALE
+    damped = gram[np.ix_(loudest_first, loudest_first)]
+    damped[np.diag_indices_from(damped)] += DAMPING * np.mean(np.diag(gram)) + SMALLEST_SCALE
     # Row i of this triangle says how what column i loses is shared out among the columns after it.
-    shares = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(loudest_first, loudest_first)])).T
+    shares = np.linalg.cholesky(np.linalg.inv(damped)).T
     left = weight.astype(np.float64)[:, loudest_first]
     whole = np.zeros_like(left)
     for start in range(0, len(shares), COLUMNS_AT_ONCE):
@@ -81,22 +83,35 @@ def rounded_weights(
 
     Args:
         model: A full-precision graph.
-        products: Which of its products.
+        products: Which of its products; their inputs are one row a token.
         texts: What to look at, tokenised.
         smoothing: By product, what divides each input channel. *Shape:* ``(inputs,)`` each
 
     Raises:
-        ModelFormatError: If the inputs of a product are not one row a token.
+        EncodingError: If the graph gives NaN or infinite numbers.
     """
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    rounded = {}
+    rounded: dict[str, Rounded] = {}
     for group in _groups(products):
         grams = _grams(model, group, texts)
-        for product in group:
-            factor = smoothing.get(product.name, np.ones(product.inputs, dtype=np.float32))
-            weight = numpy_helper.to_array(stored[product.weight]).T * factor
-            rounded[product.name] = compensated_rows(weight, grams[product.source] / np.outer(factor, factor))
+        for alike in _alike(group, smoothing):
+            factor = smoothing.get(alike[0].name, np.ones(alike[0].inputs)).astype(np.float64)
+            weights = [numpy_helper.to_array(stored[product.weight]).T * factor for product in alike]
+            joined = np.concatenate(weights).astype(np.float32)
+            rows, scale = compensated_rows(joined, grams[alike[0].source] / np.outer(factor, factor))
+            ends = np.cumsum([len(weight) for weight in weights])[:-1]
+            parts = zip(alike, np.split(rows, ends), np.split(scale, ends), strict=True)
+            rounded |= {product.name: (own_rows, own_scale) for product, own_rows, own_scale in parts}
     return rounded
+
+
+def _alike(products: Iterable[Product], smoothing: Mapping[str, Floats]) -> list[list[Product]]:
+    """Put products together whose inputs are the same, smoothed alike: each sum of inputs is taken apart once."""
+    alike: dict[tuple[str, bytes], list[Product]] = {}
+    for product in products:
+        factor = smoothing.get(product.name)
+        alike.setdefault((product.source, b"" if factor is None else factor.tobytes()), []).append(product)
+    return list(alike.values())
 
 
 def _groups(products: Iterable[Product]) -> Iterator[list[Product]]:
@@ -123,6 +138,9 @@ def _grams(
         for source, rows in inputs.items():
             wide = rows.astype(np.float64)
             grams[source] += wide.T @ wide
+    for source, gram in grams.items():
+        if not np.isfinite(gram).all():
+            raise EncodingError(f"{source} holds NaN or infinite numbers: the graph is broken, or overflows")
     return grams
 
 

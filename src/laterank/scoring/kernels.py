@@ -30,7 +30,7 @@ class Scratch:
     """Memory that one thread packs block after block into: fresh memory takes longer to get than rows to copy."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[np.dtype[Any], int], NDArray[Any]] = {}
+        self._kept: dict[np.dtype[Any], NDArray[Any]] = {}
 
     def block(self, documents: Sequence[NDArray[Any]], length: int, dtype: DTypeLike) -> NDArray[Any]:
         """Return documents of one length in one array, each filled up with its own first rows; the next block overwrites it."""
@@ -41,17 +41,16 @@ class Scratch:
             if missing:  # by one array where there are enough rows: each costs as much as copying ten rows
                 parts += [document[:missing]] if missing <= len(document) else [document[:1]] * missing
         shape = (len(documents) * length, *documents[0].shape[1:])
-        flat = self._at_least(math.prod(shape), np.dtype(dtype), len(shape))
-        block = flat[: math.prod(shape)].reshape(shape)
+        block = self._numbers(math.prod(shape), np.dtype(dtype)).reshape(shape)
         np.concatenate(parts, out=block, casting="same_kind")
         return block.reshape(len(documents), length, *shape[1:])
 
-    def _at_least(self, size: int, dtype: np.dtype[Any], axes: int) -> NDArray[Any]:
-        """Return the memory for blocks of one kind, which grows and never shrinks."""
-        kept = self._kept.get((dtype, axes))
-        if kept is None or len(kept) < size:
-            kept = self._kept[dtype, axes] = np.empty(size, dtype)
-        return kept
+    def _numbers(self, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return memory for so many numbers, the same as for the block before where that has room."""
+        kept = self._kept.get(dtype)
+        if kept is None or len(kept) < count:
+            kept = self._kept[dtype] = np.empty(count + count // 4, dtype)  # blocks differ by less than that
+        return kept[:count]
 
 
 class Kernel(Protocol[Document]):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ Rows = NDArray[np.float32]
 
 SIMILARITIES_AT_ONCE = 1 << 18
 """Numbers in a similarity block, 1 MiB: smaller ones make threads wait for the interpreter's lock, larger ones leave the processor's cache."""
+ROWS_AT_ONCE = 1 << 13
+"""Rows in a block, 4 MiB of 128 float32 numbers each, however few rows the query has."""
 LENGTH_STEP = 8
 """Documents of a block are brought to a multiple of it: a product of very few rows adds up in another order, and no score may
 depend on company."""
@@ -76,9 +80,13 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
 
     def work() -> None:
         scratch = Scratch()
-        for kernel, block, length in pending:
-            best = kernel.best([documents[position] for position in block], length, scratch)
-            scores[block] = best.sum(axis=1)
+        try:
+            for kernel, block, length in pending:
+                best = kernel.best([documents[position] for position in block], length, scratch)
+                scores[block] = best.sum(axis=1)
+        except BaseException:
+            collections.deque(pending, maxlen=0)  # other threads find nothing more to do
+            raise
 
     multiplications = query.size * sum(map(len, documents))
     _on_threads(work, min(most, multiplications // MULTIPLICATIONS_PER_THREAD, len(tasks)))
@@ -95,7 +103,7 @@ def _tasks(query: Rows, documents: list[StoredRows]) -> Iterator[tuple[Kernel[An
     for form, positions in positions_of.items():
         kernel = KERNELS[form](query)
         lengths = [len(documents[position]) for position in positions]
-        for block, length in _blocks(lengths, SIMILARITIES_AT_ONCE // len(query)):
+        for block, length in _blocks(lengths, min(SIMILARITIES_AT_ONCE // len(query), ROWS_AT_ONCE)):
             yield kernel, [positions[place] for place in block], length
 
 
@@ -139,10 +147,12 @@ def _on_threads(work: Callable[[], None], threads: int) -> None:
         work()
         return
     with ThreadPoolExecutor(threads - 1, thread_name_prefix="laterank-maxsim") as pool:
-        try:
-            others = [pool.submit(work) for _ in range(threads - 1)]
-        except RuntimeError:  # the interpreter is shutting down and starts no more threads
-            others = []
+        others: list[Future[None]] = []
+        with suppress(
+            RuntimeError
+        ):  # the interpreter is shutting down, or the system is out of threads: those there are will do
+            while len(others) < threads - 1:
+                others.append(pool.submit(work))
         work()
         for other in others:
             other.result()
