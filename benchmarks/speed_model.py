@@ -30,8 +30,6 @@ from laterank.model.safetensors import read_tensor, tensor_names
 __all__ = ["DIM", "answerai_folder", "minilm_colbert_folder"]
 
 DIM = 128
-LEAST_COSINE = 0.9983
-"""The coarsest INT8 of these weights, which nobody trained to rank, that leaves 93% of the top 10 as it was."""
 POSITIONS = 512
 BUNDLED = Path(laterank.__file__).parent / "model" / "bundled"
 SPECIAL = {
@@ -50,7 +48,7 @@ def minilm_colbert_folder(build: Path) -> Path:
     """Write MiniLM-L6 with 128 numbers a token once: ``model.onnx``, ``model_int8.onnx``, and ``pylate/`` for torch.
 
     The encoder's weights are all-MiniLM-L6-v2's; the projection is orthonormal and drawn, because nobody has trained one.
-    The INT8 graph is what ``laterank quantize`` makes of it, with a ``least_cosine`` for a true top 10.
+    The INT8 graph is what ``laterank quantize`` makes of it.
     """
     folder = build / f"minilm-colbert-{_writers_digest()}"
     if (folder / "model_int8.onnx").is_file():
@@ -63,7 +61,7 @@ def minilm_colbert_folder(build: Path) -> Path:
     head = np.linalg.qr(drawn)[0].T.astype(np.float32)
     _write_folder(folder, network, head, BUNDLED / "tokenizer.json")
     _write_stanford(folder / "pylate", checkpoint, folder, head)
-    quantize_model(folder, least_cosine=LEAST_COSINE, overwrite=True)
+    quantize_model(folder, overwrite=True)
     return folder
 
 
