@@ -65,7 +65,7 @@ def test_the_notebook_puts_the_right_one_first(executed: nbformat.NotebookNode) 
 
 def test_warming_finds_the_candidates_known(executed: nbformat.NotebookNode) -> None:
     """As the text says, what was ranked is not encoded again."""
-    assert "Warmed(documents=10, encoded=0, known=21)" in printed(executed)
+    assert "Warmed(documents=10, encoded=0, known=13)" in printed(executed)
 
 
 def test_a_question_without_an_answer_is_less_probable(executed: nbformat.NotebookNode) -> None:
