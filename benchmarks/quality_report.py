@@ -110,7 +110,7 @@ def _plain(systems: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
     """Return plain data: each measure's mean, and ``differences`` as ``[mean, low, high]`` by baseline and measure."""
     return {
         system: {
-            **{measure: round(found.mean, 4) for measure, found in summary.means.items()},
+            **{measure: round(found.mean, 6) for measure, found in summary.means.items()},
             "differences": {
                 base: {name: _rounded(difference) for name, difference in measures.items()}
                 for base, measures in summary.differences.items()

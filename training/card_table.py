@@ -29,11 +29,11 @@ def judged_table(table: dict[str, dict[str, float]]) -> str:
 
 
 def benchmark_table(results: dict[str, Any]) -> str:
-    """Return the card's table of what ``quality.json`` holds, in four digits: halves go up."""
+    """Return the card's table of what ``quality.json`` holds."""
     measured = results["results"] | {"average": results["mean"]}
     return judged_table(
         {
-            shown: {name: 100 * measured[name][system]["nDCG@10"] + 1e-6 for name in COLLECTIONS}
+            shown: {name: 100 * measured[name][system]["nDCG@10"] for name in COLLECTIONS}
             for system, shown in ROWS.items()
         }
     )
