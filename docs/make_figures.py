@@ -40,7 +40,7 @@ def draw_quality() -> Path:
     for number, name in enumerate(systems):
         at = places + (number - (len(systems) - 1) / 2) * width
         bars = axes.bar(at, values[:, number], width * 0.94, color=COLOURS[name], label=LABELS[name])
-        axes.bar_label(bars, fmt="%.0f", fontsize=8, color=INK, padding=1)
+        axes.bar_label(bars, fmt="%.1f", fontsize=7, color=INK, padding=1)
     axes.set_xticks(places, [*results, "mean"], fontsize=10, color=INK)
     axes.get_xticklabels()[-1].set_fontweight("bold")
     axes.set_ylabel("nDCG@10", color=INK)
