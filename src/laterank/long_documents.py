@@ -145,7 +145,7 @@ class LongDocuments:
                 if is_cut:
                     raise InputError(
                         f"{name}[{first + position}] has {len(documents[position]):,} characters, more than {self._reads()}; "
-                        "split it, or use long_documents='windows' or 'truncate'"
+                        "split it, or use long_documents='windows', or long_documents='truncate'"
                     )
         if self.kind != "windows":
             return Pieces(documents)
