@@ -79,6 +79,7 @@ def maxsim(query: Rows, documents: Sequence[StoredRows], *, threads: int | None 
     pending = iter(tasks)  # of a list: any thread may take the next one
 
     def work() -> None:
+        """Score blocks until none is left, or one fails."""
         scratch = Scratch()
         try:
             for kernel, block, length in pending:
@@ -148,9 +149,8 @@ def _on_threads(work: Callable[[], None], threads: int) -> None:
         return
     with ThreadPoolExecutor(threads - 1, thread_name_prefix="laterank-maxsim") as pool:
         others: list[Future[None]] = []
-        with suppress(
-            RuntimeError
-        ):  # the interpreter is shutting down, or the system is out of threads: those there are will do
+        # The interpreter may be shutting down, or the system out of threads: those that there are will do.
+        with suppress(RuntimeError):
             while len(others) < threads - 1:
                 others.append(pool.submit(work))
         work()
