@@ -308,6 +308,7 @@ def test_the_bundled_graph_is_what_this_writer_writes() -> None:
     """Its nodes come out again from weights of its shape: what ships and what users export are of one kind."""
     from laterank.export.bert import BertNetwork
     from laterank.export.quantization import quantize_graph
+    from laterank.export.six_bits import unpack
 
     shipped = onnx.load(Reranker.from_pretrained().encoder.files.onnx)
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in shipped.graph.initializer}
@@ -324,11 +325,16 @@ def test_the_bundled_graph_is_what_this_writer_writes() -> None:
         if name.endswith(".smooth")
     }
     half = stored["words_scale"].dtype == np.float16
+    packed = stored["words"].dtype == np.uint8
+    if packed:
+        weights["words.weight"] = unpack(stored["words"]).astype(np.float32)
     gap = range(104, 104 + stored["gap"].item()) if "gap" in stored else range(0)
     if gap:  # what quantising leaves out has to be there first
         weights["words.weight"] = np.insert(weights["words.weight"], [gap.start] * len(gap), 0, axis=0)
     full = BertNetwork(weights, heads=12).graph(Projection((head,)))
-    again = quantize_graph(full, smoothing=smoothing, half_precision=half, unused_ids=gap)
+    again = quantize_graph(
+        full, smoothing=smoothing, half_precision=half, unused_ids=gap, six_bit_words=packed
+    )
     assert [kind(node, stored) for node in again.graph.node] == [
         kind(node, stored) for node in shipped.graph.node
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -36,6 +37,7 @@ from laterank.export.quantization import quantize_graph
 from laterank.export.rounding import compensated_rows, quantize_rows, rounded_weights
 from laterank.export.sample import halves, make_sample
 from laterank.export.saving import load_graph, save_graph
+from laterank.export.six_bits import pack, unpack
 from laterank.runtime import import_onnxruntime
 
 TABLES = arrays.arrays(
@@ -52,8 +54,13 @@ def tiny_network() -> BertNetwork:
 
 def tiny_graph() -> onnx.ModelProto:
     """Return its graph with a projection."""
+    return graph_of(tiny_network())
+
+
+def graph_of(network: BertNetwork) -> onnx.ModelProto:
+    """Return a network's graph with a drawn projection, always the same."""
     weight = np.random.default_rng(1).standard_normal((16, 32)).astype(np.float32)
-    return tiny_network().graph(Projection((Layer(weight, None, "Identity", residual=False),)))
+    return network.graph(Projection((Layer(weight, None, "Identity", residual=False),)))
 
 
 def rows_of(model: onnx.ModelProto, path: Path, ids: np.ndarray) -> np.ndarray:
@@ -391,6 +398,44 @@ def test_half_precision_and_unused_ids_change_rows_by_rounding_only(tmp_path: Pa
     assert {numpy_helper.to_array(stored[name]).dtype for name in ("head.weight", "words_scale")} == {
         np.dtype(np.float16)
     }
+
+
+def test_six_bits_a_number_are_taken_apart_as_they_were_put_together() -> None:
+    """Every number from -31 to 31 comes back from each of the four places that it can have."""
+    rows = np.stack([np.roll(np.arange(-31, 33), shift) for shift in range(64)]).clip(-31, 31).astype(np.int8)
+    assert pack(rows).shape == (64, 48)
+    assert np.array_equal(unpack(pack(rows)), rows)
+
+
+def test_rows_of_six_bits_stay_where_they_are_when_they_are_rounded_again() -> None:
+    """So that words that were trained with as they ship are shipped as they were trained with."""
+    table = np.random.default_rng(0).standard_normal((50, 96)).astype(np.float32)
+    rows, scales = quantize_rows(table, largest=31)
+    assert np.abs(rows).max() == 31
+    again, same_scales = quantize_rows(rows * scales, np.float16, largest=31)
+    assert np.array_equal(again, rows)
+    np.testing.assert_allclose(same_scales, scales, rtol=1e-3)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_graph_reads_words_of_six_bits(tmp_path: Path, *, half: bool) -> None:
+    """Its rows are those of a graph that has the rounded words in full precision, and its table is smaller by a quarter."""
+    network, ids = tiny_network(), np.array([4, 5, 30, 99, 140, 200, 380])
+    scale_type = np.float16 if half else np.float32
+    whole, scales = quantize_rows(network.weights["words.weight"], scale_type, largest=31)
+    rounded = replace(network, weights={**network.weights, "words.weight": whole * scales.astype(np.float32)})
+    kept = [product.name for product in find_products(graph_of(network))]
+    settings = {"half_precision": half, "unused_ids": range(100, 140), "keep": kept}
+    packed = quantize_graph(graph_of(network), **settings, six_bit_words=True)
+    plain = quantize_graph(graph_of(rounded), **settings)
+    found, wanted = (rows_of(model, tmp_path / "model.onnx", ids) for model in (packed, plain))
+    assert np.einsum("ij,ij->i", found, wanted).min() > 0.9995
+    stored, before = (
+        next(tensor for tensor in model.graph.initializer if tensor.name == "words")
+        for model in (packed, plain)
+    )
+    assert 4 * stored.dims[1] == 3 * before.dims[1]
+    assert stored.dims[0] == before.dims[0]
 
 
 def test_quantising_leaves_its_input_alone() -> None:

@@ -34,7 +34,9 @@ def export(model: ColbertModel, rows: list[list[int]], work: Path) -> tuple[Path
     head = Layer(weights["head.weight"], weights["head.bias"], "Identity", residual=False)
     full = BertNetwork(weights, HEADS, EPSILON).graph(Projection((head,)))
     smoothing = smoothing_factors(model, rows)
-    small = quantize_graph(full, smoothing=smoothing, half_precision=True, unused_ids=UNUSED)
+    small = quantize_graph(
+        full, smoothing=smoothing, half_precision=True, unused_ids=UNUSED, six_bit_words=True
+    )
     paths = work / "model_fp32.onnx", work / "model_int8.onnx"
     for path, graph in zip(paths, (full, small), strict=True):
         path.write_bytes(graph.SerializeToString(deterministic=True))

@@ -26,6 +26,7 @@ from model import ColbertModel, model_of
 from parts import joined, split
 from passages import read_passages
 from stages import FINAL, STAGES, Begin, Lessons, both_stages, save
+from starts import with_shipped_words
 from tokens import LAYOUT, ColbertTokenizer
 from torch import Tensor
 
@@ -106,7 +107,7 @@ def without_words(model: ColbertModel) -> dict[str, Tensor]:
 
 
 def take(folder: Path, stage: Path, teacher: ColbertModel) -> None:
-    """Put the weights that ``train`` wrote where the stages leave theirs, with the teacher's vocabulary.
+    """Put the weights that ``train`` wrote where the stages leave theirs, with the teacher's vocabulary as it ships.
 
     Raises:
         ValueError: If a log is missing, or a part is missing or damaged; then nothing is written.
@@ -117,7 +118,8 @@ def take(folder: Path, stage: Path, teacher: ColbertModel) -> None:
     weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
     for name in STAGES:
         state = {part: value.float() for part, value in weights[name].items()}
-        save(model_of(state | {WORDS: teacher.state_dict()[WORDS]}), stage / name / FINAL)
+        whole = model_of(state | {WORDS: teacher.state_dict()[WORDS]})
+        save(with_shipped_words(whole), stage / name / FINAL)
         shutil.copyfile(logs[name], stage / name / "log.jsonl")
 
 

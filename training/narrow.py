@@ -16,18 +16,18 @@ from torch.nn import functional
 SHAPES = tuple(
     Shape(heads, neurons)
     for heads, neurons in (
-        (5, 576),
         (7, 960),
-        (9, 1216),
-        (8, 384),
-        (9, 320),
-        (9, 576),
-        (7, 1024),
-        (6, 1024),
-        (7, 448),
-        (5, 768),
-        (5, 704),
-        (3, 128),
+        (11, 1344),
+        (11, 1472),
+        (11, 704),
+        (12, 640),
+        (12, 960),
+        (12, 1344),
+        (10, 1280),
+        (10, 832),
+        (7, 1216),
+        (10, 960),
+        (5, 128),
     )
 )
 """By layer, as ``narrow_search.py`` finds them; other texts to search over move a few by a head or some 64 neurons."""

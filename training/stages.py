@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from passages import Passage, fitting_rows
 from rank_distil import RankRecipe, rank_distilled
 from rows import SHARD_PASSAGES
 from shipped import SHIPPED, load_shipped
-from starts import STARTS
+from starts import STARTS, with_shipped_words
 from tokens import ColbertTokenizer
 from torch import Tensor
 
@@ -94,8 +93,13 @@ def student_of(
     folder: Path,
 ) -> ColbertModel:
     """Return the weights to start from; fitting them takes minutes, once."""
-    fit = partial(STARTS[begin.start].load, teacher, source, fitting_rows(passages, tokenizer))
-    start = stored(folder / "start.pt", fit)
+
+    def fitted() -> ColbertModel:
+        return with_shipped_words(
+            STARTS[begin.start].load(teacher, source, fitting_rows(passages, tokenizer))
+        )
+
+    start = stored(folder / "start.pt", fitted)
     return load_shipped(SHIPPED, start.words.weight.detach()) if begin.go_on else start
 
 

@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from model import ColbertModel, load_encoder
 from narrow import SHAPES, narrowed
 from prune import KEPT_LAYERS, pruned
 from row_loss import DIMS
+
+from laterank.export.rounding import quantize_rows
+from laterank.export.six_bits import LARGEST_SIX_BITS
 
 Load = Callable[[ColbertModel, Path, Sequence[Sequence[int]]], ColbertModel]
 
@@ -23,6 +27,14 @@ class Start:
     step: str
     licence: str
     notice: str
+
+
+@torch.no_grad()
+def with_shipped_words(model: ColbertModel) -> ColbertModel:
+    """Round the word embeddings, which are never trained, as they ship: what reads them learns to do with that."""
+    rows, scales = quantize_rows(model.words.weight.numpy(), largest=LARGEST_SIX_BITS)
+    model.words.weight.copy_(torch.from_numpy(rows * scales))
+    return model
 
 
 TOKENIZER = """\

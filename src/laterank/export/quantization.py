@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from laterank.export.graph import MICROSOFT, Floats
 from laterank.export.products import Product, Table, find_products, find_tables, head_products
-from laterank.export.rounding import SMALLEST_SCALE, Rounded, quantize_rows
+from laterank.export.rounding import LARGEST, SMALLEST_SCALE, Rounded, quantize_rows
+from laterank.export.six_bits import LARGEST_SIX_BITS, pack, unpacking
 
 __all__ = ["quantize_graph"]
 
@@ -29,6 +30,7 @@ def quantize_graph(
     by_row: Collection[str] = (),
     half_precision: bool = False,
     unused_ids: range = range(0),
+    six_bit_words: bool = False,
 ) -> onnx.ModelProto:
     """Write the INT8 graph of a full-precision one.
 
@@ -47,6 +49,7 @@ def quantize_graph(
             do not coarsen the steps of all others.
         half_precision: Whether the projection and the tables' scales are stored in float16, for a smaller file.
         unused_ids: Token ids that no text becomes; the word embeddings go without their rows.
+        six_bit_words: Whether word embeddings, a number of them that four divides, take six bits a number instead of eight.
 
     Raises:
         ModelFormatError: If the graph has no product with a stored float32 matrix.
@@ -55,7 +58,13 @@ def quantize_graph(
     head = head_products(model, products)
     kept = {*keep, *head}
     writer = _Int8Writer(
-        model, smoothing or {}, rounded or {}, by_row, half_precision=half_precision, unused_ids=unused_ids
+        model,
+        smoothing or {},
+        rounded or {},
+        by_row,
+        half_precision=half_precision,
+        unused_ids=unused_ids,
+        six_bit_words=six_bit_words,
     )
     replaced: dict[str, list[onnx.NodeProto]] = {}  # by the output of the node that goes
     for product in products:
@@ -82,6 +91,7 @@ class _Int8Writer:
         *,
         half_precision: bool,
         unused_ids: range,
+        six_bit_words: bool,
     ) -> None:
         self._smoothing = smoothing
         self._rounded = rounded
@@ -94,6 +104,7 @@ class _Int8Writer:
         )
         self._half_precision = half_precision
         self._unused_ids = unused_ids
+        self._six_bit_words = six_bit_words
         self.stored = {tensor.name: tensor for tensor in model.graph.initializer}
 
     def product(self, product: Product) -> list[onnx.NodeProto]:
@@ -154,27 +165,35 @@ class _Int8Writer:
         """Quantise one embedding table, whose rows are picked together with their scales."""
         operation, output, others = table.node.op_type, table.node.output[0], list(table.node.input[1:])
         nodes: list[onnx.NodeProto] = []
-        leaves_out = bool(self._unused_ids) and operation == "Gather" and others == ["input_ids"]
-        if leaves_out:
+        has_words = operation == "Gather" and others == ["input_ids"]
+        packs = has_words and self._six_bit_words
+        if has_words and self._unused_ids:
             nodes, others = self._used_ids(others[0])
         if f"{table.name}_scale" not in self.stored:
             whole = numpy_helper.to_array(self.stored[table.name])
-            rows, scale = quantize_rows(
-                np.delete(whole, self._unused_ids, axis=0) if leaves_out else whole,
-                np.float16 if self._half_precision else np.float32,
-            )
-            self._store(table.name, rows)
+            if has_words:
+                whole = np.delete(whole, self._unused_ids, axis=0)
+            scale_type = np.float16 if self._half_precision else np.float32
+            rows, scale = quantize_rows(whole, scale_type, largest=LARGEST_SIX_BITS if packs else LARGEST)
+            self._store(table.name, pack(rows) if packs else rows)
             self._store(f"{table.name}_scale", scale)
         picked, scales = f"{output}_int8", f"{output}_scale"
         nodes += [
             _node(operation, [table.name, *others], picked),
             _node(operation, [f"{table.name}_scale", *others], scales),
-            _as_float(picked),
+            *(self._unpacked(picked) if packs else [_as_float(picked)]),
         ]
         if self._half_precision:
             nodes.append(_as_float(scales))
             scales = f"{scales}_float"
         return [*nodes, _node("Mul", [f"{picked}_float", scales], output)]
+
+    def _unpacked(self, packed: str) -> list[onnx.NodeProto]:
+        """Read picked rows of six bits a number as float32."""
+        nodes, constants = unpacking(packed, f"{packed}_float")
+        for name, value in constants.items():
+            self._store(name, value)
+        return nodes
 
     def _used_ids(self, ids: str) -> tuple[list[onnx.NodeProto], list[str]]:
         """Close the gap that the rows of unused ids leave: ids below stay, those above move down."""

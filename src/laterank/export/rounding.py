@@ -30,15 +30,18 @@ GRAM_BYTES = 1 << 30
 """The most that the sums of products of inputs may take at one time; the texts are read once for each part of that size."""
 
 
-def quantize_rows(table: Floats, scale_type: type[np.float32 | np.float16] = np.float32) -> Rounded:
+def quantize_rows(
+    table: Floats, scale_type: type[np.float32 | np.float16] = np.float32, *, largest: int = LARGEST
+) -> Rounded:
     """Round each row's numbers to the nearest, with a scale of its own.
 
     Args:
         table: *Shape:* ``(rows, n)``
         scale_type: What scales are kept as.
+        largest: The whole number that a row's largest magnitude becomes.
     """
-    scale = _scales(table).astype(scale_type)
-    return _nearest(table / scale.astype(np.float32)).astype(np.int8), scale
+    scale = _scales(table, largest).astype(scale_type)
+    return _nearest(table / scale.astype(np.float32), largest).astype(np.int8), scale
 
 
 def compensated_rows(weight: Floats, gram: NDArray[np.float64]) -> Rounded:
@@ -144,11 +147,11 @@ def _grams(
     return grams
 
 
-def _scales(table: Floats) -> Floats:
+def _scales(table: Floats, largest: int = LARGEST) -> Floats:
     """Return what one whole step of each row stands for. *Shape:* ``(rows, 1)``"""
-    scales: Floats = np.abs(table).max(axis=1, keepdims=True) / LARGEST + SMALLEST_SCALE
+    scales: Floats = np.abs(table).max(axis=1, keepdims=True) / largest + SMALLEST_SCALE
     return scales
 
 
-def _nearest(steps: NDArray[Any]) -> NDArray[Any]:
-    return np.clip(np.round(steps), -LARGEST, LARGEST)
+def _nearest(steps: NDArray[Any], largest: int = LARGEST) -> NDArray[Any]:
+    return np.clip(np.round(steps), -largest, largest)
