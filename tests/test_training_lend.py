@@ -57,7 +57,7 @@ def test_a_missing_or_damaged_part_is_told(parts: ModuleType, tmp_path: Path) ->
 
 
 def test_lent_weights_come_back(tmp_path: Path) -> None:
-    """Rounded to float16, with the vocabulary of the teacher, where the stages look for their ends."""
+    """Rounded to float16, with the vocabulary of the teacher in 63 steps a row, where the stages look for their ends."""
     torch = pytest.importorskip("torch", reason="training needs torch")
     lend, model, stages = (training_module(name) for name in ("lend", "model", "stages"))
     torch.manual_seed(0)
@@ -68,9 +68,13 @@ def test_lent_weights_come_back(tmp_path: Path) -> None:
     for name in lend.STAGES:
         (tmp_path / "lent" / lend.RESULTS / f"{name}.jsonl").write_text(f"{name}\n", encoding="utf-8")
     lend.take(tmp_path / "lent", tmp_path / "stage", teacher)
+    words = teacher.state_dict()[lend.WORDS]
+    steps = words.abs().amax(dim=1, keepdim=True) / 31
     for name, end in zip(lend.STAGES, ends, strict=True):
         found = stages.stored(tmp_path / "stage" / name / lend.FINAL, None).state_dict()
-        assert torch.equal(found[lend.WORDS], teacher.state_dict()[lend.WORDS])
+        assert ((found[lend.WORDS] - words).abs() <= 0.5001 * steps).all()
+        whole = found[lend.WORDS] / steps
+        assert (whole - whole.round()).abs().max() < 1e-4
         for part, value in lend.without_words(end).items():
             assert torch.equal(found[part], value.float())
         assert (tmp_path / "stage" / name / "log.jsonl").read_text(encoding="utf-8") == f"{name}\n"
