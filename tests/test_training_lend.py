@@ -56,8 +56,9 @@ def test_a_missing_or_damaged_part_is_told(parts: ModuleType, tmp_path: Path) ->
         parts.joined(results, "weights.pt")
 
 
-def test_lent_weights_come_back(tmp_path: Path) -> None:
-    """Rounded to float16, with the vocabulary of the teacher in 63 steps a row, where the stages look for their ends."""
+@pytest.mark.parametrize(("start", "largest"), [("narrowed", None), ("wide", 31)])
+def test_lent_weights_come_back(tmp_path: Path, start: str, largest: int | None) -> None:
+    """Rounded to float16, with the teacher's vocabulary as it ships, where the stages look for their ends."""
     torch = pytest.importorskip("torch", reason="training needs torch")
     lend, model, stages = (training_module(name) for name in ("lend", "model", "stages"))
     torch.manual_seed(0)
@@ -65,16 +66,20 @@ def test_lent_weights_come_back(tmp_path: Path) -> None:
     weights = {name: lend.without_words(end) for name, end in zip(lend.STAGES, ends, strict=True)}
     torch.save(weights, tmp_path / lend.RESULT)
     lend.split(tmp_path / lend.RESULT, tmp_path / "lent" / lend.RESULTS)
+    (tmp_path / "lent" / "begin.json").write_text(f'{{"start": "{start}"}}', encoding="utf-8")
     for name in lend.STAGES:
         (tmp_path / "lent" / lend.RESULTS / f"{name}.jsonl").write_text(f"{name}\n", encoding="utf-8")
+    words = teacher.state_dict()[lend.WORDS].clone()
     lend.take(tmp_path / "lent", tmp_path / "stage", teacher)
-    words = teacher.state_dict()[lend.WORDS]
-    steps = words.abs().amax(dim=1, keepdim=True) / 31
     for name, end in zip(lend.STAGES, ends, strict=True):
         found = stages.stored(tmp_path / "stage" / name / lend.FINAL, None).state_dict()
-        assert ((found[lend.WORDS] - words).abs() <= 0.5001 * steps).all()
-        whole = found[lend.WORDS] / steps
-        assert (whole - whole.round()).abs().max() < 1e-4
+        if largest is None:
+            assert torch.equal(found[lend.WORDS], words)
+        else:  # to the nearest of so many steps a row
+            steps = words.abs().amax(dim=1, keepdim=True) / largest
+            assert ((found[lend.WORDS] - words).abs() <= 0.5001 * steps).all()
+            whole = found[lend.WORDS] / steps
+            assert (whole - whole.round()).abs().max() < 1e-4
         for part, value in lend.without_words(end).items():
             assert torch.equal(found[part], value.float())
         assert (tmp_path / "stage" / name / "log.jsonl").read_text(encoding="utf-8") == f"{name}\n"

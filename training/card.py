@@ -73,10 +73,12 @@ RECIPE = """\
 4. Of the weights at the end of 2, half-way to the end of 3, at the end of 3 and as far again as half of that way beyond it, the best on
    development queries ship. Development nDCG@10 x 100 by the share of 3: {selection}.
 5. INT8: weights with a scale per output column, activations quantised per run, inputs of the feed-forward products smoothed
-   (SmoothQuant, strength {strength:g}); vocabulary embeddings with a scale per row.
+   (SmoothQuant, strength {strength:g}); vocabulary embeddings {words}.
 
 Passages and candidates that share 13 words in a row with a judged collection were left out, and so were the web, medical and WikiQA questions
 that one asks. The vocabulary embeddings were not trained."""
+
+SIX_BIT_WORDS = "in six bits with a scale per row, rounded before 2."
 
 WENT_ON = """\
 The weights went on from the version that shipped before, made in the same way, so that 1. below holds for the first version and the
@@ -107,6 +109,7 @@ def recipe_text(start: Start, selection: dict[str, dict[str, float]], *, went_on
         temperature=ranks.teacher_temperature,
         selection=scores,
         strength=STRENGTH,
+        words=SIX_BIT_WORDS if start.six_bit_words else "with a scale per row",
     )
 
 

@@ -28,14 +28,16 @@ def numpy_weights(model: ColbertModel) -> dict[str, np.ndarray]:
     return {name: value.detach().float().numpy() for name, value in model.state_dict().items()}
 
 
-def export(model: ColbertModel, rows: list[list[int]], work: Path) -> tuple[Path, Path]:
+def export(
+    model: ColbertModel, rows: list[list[int]], work: Path, *, six_bit_words: bool
+) -> tuple[Path, Path]:
     """Write the fp32 and the INT8 graph; ``rows`` are the token rows that calibrate the INT8 one."""
     weights = numpy_weights(model)
     head = Layer(weights["head.weight"], weights["head.bias"], "Identity", residual=False)
     full = BertNetwork(weights, HEADS, EPSILON).graph(Projection((head,)))
     smoothing = smoothing_factors(model, rows)
     small = quantize_graph(
-        full, smoothing=smoothing, half_precision=True, unused_ids=UNUSED, six_bit_words=True
+        full, smoothing=smoothing, half_precision=True, unused_ids=UNUSED, six_bit_words=six_bit_words
     )
     paths = work / "model_fp32.onnx", work / "model_int8.onnx"
     for path, graph in zip(paths, (full, small), strict=True):

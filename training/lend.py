@@ -26,7 +26,7 @@ from model import ColbertModel, model_of
 from parts import joined, split
 from passages import read_passages
 from stages import FINAL, STAGES, Begin, Lessons, both_stages, save
-from starts import with_shipped_words
+from starts import STARTS
 from tokens import LAYOUT, ColbertTokenizer
 from torch import Tensor
 
@@ -83,13 +83,18 @@ def unpack(folder: Path) -> Lessons:
     )
 
 
+def packed_begin(folder: Path) -> Begin:
+    """Return where the run of a packed folder begins."""
+    return Begin(**json.loads((folder / "begin.json").read_text(encoding="utf-8")))
+
+
 def train(folder: Path, stop_at: float | None) -> None:
     """Run or resume both stages in a packed folder, and write their weights in parts.
 
     Raises:
         SystemExit: At the first checkpoint after ``stop_at``.
     """
-    begin = Begin(**json.loads((folder / "begin.json").read_text(encoding="utf-8")))
+    begin = packed_begin(folder)
     tokenizer = ColbertTokenizer(folder / "tokenizer.json", LAYOUT)
     teacher, work = load_teacher(folder / "teacher"), folder / "work"
     models = both_stages(begin, teacher, folder, tokenizer, unpack(folder), work, stop_at)
@@ -115,11 +120,12 @@ def take(folder: Path, stage: Path, teacher: ColbertModel) -> None:
     logs = {name: folder / RESULTS / f"{name}.jsonl" for name in STAGES}
     if missing := [str(log) for log in logs.values() if not log.is_file()]:
         raise ValueError(f"{' and '.join(missing)} is missing: fetch all files of {folder / RESULTS}")
+    begin = packed_begin(folder)
     weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
     for name in STAGES:
         state = {part: value.float() for part, value in weights[name].items()}
         whole = model_of(state | {WORDS: teacher.state_dict()[WORDS]})
-        save(with_shipped_words(whole), stage / name / FINAL)
+        save(STARTS[begin.start].with_words(whole), stage / name / FINAL)
         shutil.copyfile(logs[name], stage / name / "log.jsonl")
 
 

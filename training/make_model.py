@@ -66,7 +66,7 @@ def arguments() -> argparse.Namespace:
         "--start",
         choices=sorted(STARTS),
         default="narrowed",
-        help="all of the teacher's layers made narrower, seven of them whole, or all-MiniLM-L6-v2",
+        help="all of the teacher's layers made narrower (wide: by less), seven of them whole, or all-MiniLM-L6-v2",
     )
     parser.add_argument(
         "--go-on", action="store_true", help="start from the shipped model; name a --first-shard of new text"
@@ -196,7 +196,10 @@ def make(
     teacher = load_teacher(options.teachers / COLBERT_TEACHER)
     rows, ranked = both_stages(begin_of(options), teacher, read.source, tokenizer, lessons, stage, stop_at)
     ranges = calibration_rows(read.train, tokenizer)
-    model, selection = best_average(rows, ranked, tokenizer, ranges, read.dev, stage, options.threads)
+    small = STARTS[options.start].six_bit_words
+    model, selection = best_average(
+        rows, ranked, tokenizer, ranges, read.dev, stage, options.threads, six_bit_words=small
+    )
     return Made(model, selection, ranges)
 
 
@@ -220,7 +223,7 @@ def main() -> None:
         raise SystemExit(f"make_model.py: {error}") from error
     tokenizer = ColbertTokenizer(read.source / "tokenizer.json", LAYOUT)
     made = make(options, read, tokenizer, stop_at)
-    paths = export(made.model, made.ranges, out)
+    paths = export(made.model, made.ranges, out, six_bit_words=STARTS[options.start].six_bit_words)
     tokenizer = ColbertTokenizer(read.source / "tokenizer.json", SHIPPED_LAYOUT)
     unseen = tokenizer.documents([text for one in read.dev[::8] for text in one.documents[:5]])
     facts = check_export(made.model, paths, tokenizer, unseen)

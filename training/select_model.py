@@ -38,6 +38,8 @@ def best_average(
     dev: list[Example],
     work: Path,
     threads: int,
+    *,
+    six_bit_words: bool,
 ) -> tuple[ColbertModel, dict[str, dict[str, float]]]:
     """Measure each share of the second stage as it would ship (INT8); return the best model and the table by share.
 
@@ -48,7 +50,7 @@ def best_average(
     for share in SHARES:
         folder = work / f"share{share}"
         folder.mkdir(exist_ok=True)
-        _, small = export(between(start, end, share), rows, folder)
+        _, small = export(between(start, end, share), rows, folder, six_bit_words=six_bit_words)
         encoder = OnnxEncoder(small, tokenizer, threads)
         key = f"share {share} {digest(made, small, str(tokenizer.layout))}"
         measure = partial(dev_scores, encoder, dev, tokenizer.layout.document_length)

@@ -15,7 +15,7 @@ from passages import Passage, fitting_rows
 from rank_distil import RankRecipe, rank_distilled
 from rows import SHARD_PASSAGES
 from shipped import SHIPPED, load_shipped
-from starts import STARTS, with_shipped_words
+from starts import STARTS
 from tokens import ColbertTokenizer
 from torch import Tensor
 
@@ -95,9 +95,8 @@ def student_of(
     """Return the weights to start from; fitting them takes minutes, once."""
 
     def fitted() -> ColbertModel:
-        return with_shipped_words(
-            STARTS[begin.start].load(teacher, source, fitting_rows(passages, tokenizer))
-        )
+        kind = STARTS[begin.start]
+        return kind.with_words(kind.load(teacher, source, fitting_rows(passages, tokenizer)))
 
     start = stored(folder / "start.pt", fitted)
     return load_shipped(SHIPPED, start.words.weight.detach()) if begin.go_on else start

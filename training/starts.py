@@ -1,4 +1,4 @@
-"""The three places a student can start from: how its weights are read, and what its card and NOTICE say of them."""
+"""The places a student can start from: how its weights are read, and what its card and NOTICE say of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from model import ColbertModel, load_encoder
-from narrow import SHAPES, narrowed
+from model import ColbertModel, Shape, load_encoder
+from narrow import SHAPES, WIDE_SHAPES, narrowed
 from prune import KEPT_LAYERS, pruned
 from row_loss import DIMS
 
@@ -20,21 +20,25 @@ Load = Callable[[ColbertModel, Path, Sequence[Sequence[int]]], ColbertModel]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Untrained weights: ``load`` takes the teacher, the folder of the MiniLM weights, and token ids of texts to fit over."""
+    """Untrained weights: ``load`` takes the teacher, the folder of the MiniLM weights, and token ids of texts to fit over.
+
+    ``six_bit_words`` tells whether word embeddings ship in six bits a number instead of eight.
+    """
 
     load: Load
     base_model: str
     step: str
     licence: str
     notice: str
+    six_bit_words: bool = False
 
-
-@torch.no_grad()
-def with_shipped_words(model: ColbertModel) -> ColbertModel:
-    """Round the word embeddings, which are never trained, as they ship: what reads them learns to do with that."""
-    rows, scales = quantize_rows(model.words.weight.numpy(), largest=LARGEST_SIX_BITS)
-    model.words.weight.copy_(torch.from_numpy(rows * scales))
-    return model
+    @torch.no_grad()
+    def with_words(self, model: ColbertModel) -> ColbertModel:
+        """Round words of six bits as they ship: they are never trained, and what reads them learns to do with that."""
+        if self.six_bit_words:
+            rows, scales = quantize_rows(model.words.weight.numpy(), largest=LARGEST_SIX_BITS)
+            model.words.weight.copy_(torch.from_numpy(rows * scales))
+        return model
 
 
 TOKENIZER = """\
@@ -56,6 +60,22 @@ the tokenizer's padding and truncation removed and two marker tokens declared.
 """
 )
 
+
+def narrower(shapes: Sequence[Shape], *, six_bit_words: bool = False) -> Start:
+    """Return the start that keeps all of the teacher's layers, each of a smaller shape."""
+    return Start(
+        load=lambda teacher, _, rows: narrowed(teacher, rows, shapes),
+        base_model="answerdotai/answerai-colbert-small-v1",
+        step=f"""\
+1. answerdotai/answerai-colbert-small-v1, read back from its INT8 file, with {sum(shape.heads for shape in shapes)} of its 144 attention heads and
+   {sum(shape.neurons for shape in shapes):,} of its 18,432 feed-forward neurons: those without which the rest came out farthest from the whole for the time
+   they take (Optimal Brain Surgeon). Every product was fitted by least squares to stand in for what is gone, the projection, too.""",
+        licence=TEACHER_LICENCE,
+        notice=OF_THE_TEACHER.format(change="attention heads and neurons were left out"),
+        six_bit_words=six_bit_words,
+    )
+
+
 STARTS = {
     "pruned": Start(
         load=lambda teacher, _, __: pruned(teacher),
@@ -67,16 +87,8 @@ STARTS = {
         licence=TEACHER_LICENCE,
         notice=OF_THE_TEACHER.format(change="layers were left out"),
     ),
-    "narrowed": Start(
-        load=lambda teacher, _, rows: narrowed(teacher, rows),
-        base_model="answerdotai/answerai-colbert-small-v1",
-        step=f"""\
-1. answerdotai/answerai-colbert-small-v1, read back from its INT8 file, with {sum(shape.heads for shape in SHAPES)} of its 144 attention heads and
-   {sum(shape.neurons for shape in SHAPES):,} of its 18,432 feed-forward neurons: those without which the rest came out farthest from the whole for the time
-   they take (Optimal Brain Surgeon). Every product was fitted by least squares to stand in for what is gone, the projection, too.""",
-        licence=TEACHER_LICENCE,
-        notice=OF_THE_TEACHER.format(change="attention heads and neurons were left out"),
-    ),
+    "narrowed": narrower(SHAPES),
+    "wide": narrower(WIDE_SHAPES, six_bit_words=True),
     "minilm": Start(
         load=lambda _, source, __: load_encoder(source / "model.safetensors", max(DIMS)),
         base_model="sentence-transformers/all-MiniLM-L6-v2",
