@@ -14,38 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SHAPES = tuple(
-    Shape(heads, neurons)
-    for heads, neurons in (
-        (5, 576),
-        (7, 960),
-        (9, 1216),
-        (8, 384),
-        (9, 320),
-        (9, 576),
-        (7, 1024),
-        (6, 1024),
-        (7, 448),
-        (5, 768),
-        (5, 704),
-        (3, 128),
+    map(
+        Shape,
+        (5, 7, 9, 8, 9, 9, 7, 6, 7, 5, 5, 3),
+        (576, 960, 1216, 384, 320, 576, 1024, 1024, 448, 768, 704, 128),
     )
 )
 """By layer, as ``narrow_search.py`` finds them; other texts to search over move a few by a head or some 64 neurons."""
 WIDE_SHAPES = tuple(
-    Shape(heads, neurons)
-    for heads, neurons in (
-        (7, 960),
-        (11, 1344),
-        (11, 1472),
-        (11, 704),
-        (12, 640),
-        (12, 960),
-        (12, 1344),
-        (10, 1280),
-        (10, 832),
-        (7, 1216),
-        (10, 960),
-        (5, 128),
+    map(
+        Shape,
+        (7, 11, 11, 11, 12, 12, 12, 10, 10, 7, 10, 5),
+        (960, 1344, 1472, 704, 640, 960, 1344, 1280, 832, 1216, 960, 128),
     )
 )
 """The same for a budget of 34 ms."""
