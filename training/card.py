@@ -78,7 +78,7 @@ RECIPE = """\
 Passages and candidates that share 13 words in a row with a judged collection were left out, and so were the web, medical and WikiQA questions
 that one asks. The vocabulary embeddings were not trained."""
 
-SIX_BIT_WORDS = "in six bits with a scale per row, rounded before 2."
+SIX_BIT_WORDS = "in six bits with a scale per row, rounded before training"
 
 WENT_ON = """\
 The weights went on from the version that shipped before, made in the same way, so that 1. below holds for the first version and the

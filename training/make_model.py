@@ -196,9 +196,9 @@ def make(
     teacher = load_teacher(options.teachers / COLBERT_TEACHER)
     rows, ranked = both_stages(begin_of(options), teacher, read.source, tokenizer, lessons, stage, stop_at)
     ranges = calibration_rows(read.train, tokenizer)
-    small = STARTS[options.start].six_bit_words
+    six_bits = STARTS[options.start].six_bit_words
     model, selection = best_average(
-        rows, ranked, tokenizer, ranges, read.dev, stage, options.threads, six_bit_words=small
+        rows, ranked, tokenizer, ranges, read.dev, stage, options.threads, six_bit_words=six_bits
     )
     return Made(model, selection, ranges)
 

@@ -68,7 +68,8 @@ def autocast(device: str) -> torch.autocast:
 @cache
 def bfloat16_pays() -> bool:
     """Tell whether a layer's forward and backward take less time in bfloat16 on this CPU; some need a third more."""
-    layer, states = Layer(Shape()), torch.randn(8, 128, HIDDEN)
+    with torch.random.fork_rng(devices=[]):  # what is drawn elsewhere stays what it was
+        layer, states = Layer(Shape()), torch.randn(8, 128, HIDDEN)
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool)
     times: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(4):

@@ -49,7 +49,8 @@ def quantize_graph(
             do not coarsen the steps of all others.
         half_precision: Whether the projection and the tables' scales are stored in float16, for a smaller file.
         unused_ids: Token ids that no text becomes; the word embeddings go without their rows.
-        six_bit_words: Whether word embeddings, a number of them that four divides, take six bits a number instead of eight.
+        six_bit_words: Whether word embeddings, whose width four must divide, take six bits a number instead of eight; the graph's
+            operators must then be of version 18 or newer.
 
     Raises:
         ModelFormatError: If the graph has no product with a stored float32 matrix.

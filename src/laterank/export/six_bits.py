@@ -50,7 +50,7 @@ def unpacking(packed: str, output: str) -> tuple[list[onnx.NodeProto], dict[str,
         packed: Picked rows. *Shape:* ``(..., bytes)``
         output: What the last node gives; names of what lies between begin with it. *Shape:* ``(..., 4 * bytes / 3)``
     """
-    numbers = {"upper": UPPER, "zero": ZERO, "second": 4, "third": 16}
+    numbers = {"upper": UPPER, "zero": ZERO, "middle": 4, "highest": 16}
     constants = {f"six_bits.{name}": np.array(number, np.float32) for name, number in numbers.items()}
     steps = (
         ("Div", "@bytes six_bits.upper", "share"),
@@ -58,8 +58,8 @@ def unpacking(packed: str, output: str) -> tuple[list[onnx.NodeProto], dict[str,
         ("Mul", "@upper six_bits.upper", "raised"),
         ("Sub", "@bytes @raised", "first_three"),
         ("Split", "@upper", "lowest middle highest"),
-        ("Mul", "@middle six_bits.second", "middle_raised"),
-        ("Mul", "@highest six_bits.third", "highest_raised"),
+        ("Mul", "@middle six_bits.middle", "middle_raised"),
+        ("Mul", "@highest six_bits.highest", "highest_raised"),
         ("Sum", "@lowest @middle_raised @highest_raised", "fourth"),
         ("Concat", "@first_three @fourth", "from_zero"),
     )
