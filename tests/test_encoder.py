@@ -34,7 +34,6 @@ from laterank import (
 from laterank.encoding.batching import Batching
 from laterank.encoding.session import OnnxSession
 from laterank.model.settings import read_config
-from laterank.runtime import usable_cpus
 
 TEXTS = [
     "Mars, known for its reddish appearance, is often referred to as the Red Planet.",
@@ -668,16 +667,6 @@ def test_a_doubled_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     encoder = ColbertEncoder.from_pretrained(GOLDEN / "bert-pylate", providers=["NoSuchExecutionProvider"])
     with pytest.raises(ProviderError, match="onnxruntime and onnxruntime-gpu are both installed"):
         encoder.encode_queries(["mars"])
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")
-def test_usable_cpus_follow_the_affinity_mask() -> None:
-    """A container with one processor gets one thread."""
-    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-    code += "from laterank.runtime import usable_cpus; print(usable_cpus())"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "1"
-    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
 
 
 def test_unknown_modules_are_not_skipped_over(copy_of: Callable[..., Path]) -> None:

@@ -1,4 +1,4 @@
-"""onnxruntime, imported when it is first needed and without its telemetry, and the processors that it may use."""
+"""onnxruntime, imported when it is first needed and without its telemetry."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from typing import Any
 
 from laterank.errors import ProviderError
 
-__all__ = ["how_to_install", "import_onnxruntime", "usable_cpus"]
-
-
-def usable_cpus() -> int:
-    """Return how many processors this process may use, which a container or ``taskset`` makes fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
+__all__ = ["how_to_install", "import_onnxruntime"]
 
 
 def import_onnxruntime() -> Any:

@@ -6,10 +6,10 @@ import platform
 from dataclasses import dataclass
 from importlib import metadata
 
+from laterank.cpus import usable_cpus
 from laterank.diagnosis.finding import Finding, from_error, ok
 from laterank.encoding.session import available_providers
 from laterank.errors import ProviderError
-from laterank.runtime import usable_cpus
 
 __all__ = ["Environment", "check_runtime", "read_environment"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.checks import check_texts, checked_count, checked_seconds
+from laterank.cpus import usable_cpus
 from laterank.encoding.devices import checked_devices, on_device, providers_of_workers
 from laterank.encoding.embedder import Embedder
 from laterank.encoding.lazy import lazy
@@ -25,7 +26,6 @@ from laterank.errors import InputError
 from laterank.model.calibration import Calibration, find_calibration
 from laterank.model.config import ColbertConfig
 from laterank.model.files import BUNDLED, ModelFiles, find_model
-from laterank.runtime import usable_cpus
 
 if TYPE_CHECKING:
     from typing_extensions import Self

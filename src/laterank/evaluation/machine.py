@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from laterank.runtime import usable_cpus
+from laterank.cpus import usable_cpus
 
 __all__ = ["PACKAGES", "package_versions", "processor"]
 

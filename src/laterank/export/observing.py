@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from laterank.cpus import usable_cpus
 from laterank.encoding.session import OnnxSession
 from laterank.encoding.tokenization import Tokens
 from laterank.errors import EncodingError, ModelFormatError
 from laterank.export.graph import Floats
 from laterank.export.products import Product
 from laterank.export.saving import save_graph
-from laterank.runtime import usable_cpus
 
 __all__ = ["observable", "observed_inputs"]
 

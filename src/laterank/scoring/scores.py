@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laterank.checks import checked_count
+from laterank.cpus import usable_cpus
 from laterank.errors import InputTypeError, ShapeError
 from laterank.rows import QuantizedRows, StoredRows, as_float32
-from laterank.runtime import usable_cpus
 from laterank.scoring.kernels import Float16Kernel, Float32Kernel, Int8Kernel, Kernel, Scratch, fits_integers
 
 __all__ = ["maxsim"]
