@@ -129,6 +129,39 @@ def test_shards_are_one_checkpoint(tmp_path: Path, copy_of: Callable[..., Path])
     ).read_bytes()
 
 
+@pytest.mark.parametrize("has_torch", [False, True])
+def test_the_head_of_bge_m3_lies_in_a_file_of_its_own(
+    tmp_path: Path, copy_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, *, has_torch: bool
+) -> None:
+    """It is part of the graph; without torch, whose pickle the file is, another reader stands in."""
+    source, head = copy_of("bert-stanford"), tmp_path / "head.safetensors"
+    weights = source / "model.safetensors"
+    stored = {name: read_tensor(weights, name) for name in tensor_names(weights)}
+    matrix = stored.pop("linear.weight")
+    write_tensors(weights, stored)
+    write_tensors(head, {"weight": matrix})
+    if has_torch:
+        torch = pytest.importorskip("torch")
+        torch.save({"weight": torch.from_numpy(matrix)}, source / "colbert_linear.pt")
+    else:
+        (source / "colbert_linear.pt").write_bytes(b"a pickle")
+        with pytest.raises(ModelFormatError, match=r"colbert_linear\.pt can"):
+            export_model(source, tmp_path / "refused")
+        monkeypatch.setattr(
+            "laterank.export.source.read_pickled",
+            lambda path: {"weight": lambda: read_tensor(path.with_name("head"), "weight")},
+        )
+        shutil.copyfile(head, source / "head")
+    found, wanted = (
+        export_model(folder, tmp_path / "out" / name, quantize=False)
+        for name, folder in (("own", source), ("beside", GOLDEN / "bert-stanford"))
+    )
+    assert (found.folder / "onnx" / "model.onnx").read_bytes() == (
+        wanted.folder / "onnx" / "model.onnx"
+    ).read_bytes()
+    assert not (found.folder / "colbert_linear.pt").exists()
+
+
 @pytest.mark.parametrize("activation", ["Identity", "ReLU", "Tanh", "Sigmoid", "SiLU", "GELU"])
 @pytest.mark.parametrize("residual", [False, True, "matrix"])
 def test_every_projection_has_the_same_meaning_in_the_graph(

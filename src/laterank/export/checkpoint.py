@@ -13,7 +13,7 @@ from laterank.export.graph import Floats
 from laterank.model.json_files import read_json
 from laterank.model.safetensors import read_tensor, tensor_names
 
-__all__ = ["Checkpoint", "open_checkpoint"]
+__all__ = ["Checkpoint", "open_checkpoint", "read_pickled"]
 
 ONE_FILE, SHARDS, PICKLED = "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -81,7 +81,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             raise ModelFormatError(f'{folder / SHARDS} has no "weight_map"; download or copy it again')
         return Checkpoint(folder, _of_files(folder, sorted(set(map(str, places.values())))))
     if (folder / PICKLED).is_file():
-        return Checkpoint(folder, _unpickled(folder / PICKLED))
+        return Checkpoint(folder, read_pickled(folder / PICKLED))
     raise ModelFormatError(
         f"{folder} has no weights: looked for {ONE_FILE}, {SHARDS}, {PICKLED}; download or copy the whole model"
     )
@@ -95,8 +95,12 @@ def _of_files(folder: Path, names: list[str]) -> dict[str, Callable[[], Floats]]
     }
 
 
-def _unpickled(path: Path) -> dict[str, Callable[[], Floats]]:
-    """Read a pickled checkpoint with torch, which unpickles tensors and nothing that could run."""
+def read_pickled(path: Path) -> dict[str, Callable[[], Floats]]:
+    """Return readers of a pickled file's tensors; torch unpickles those and nothing that could run.
+
+    Raises:
+        ModelFormatError: If torch is not installed, or cannot read the file.
+    """
     try:
         import torch
     except ImportError as error:

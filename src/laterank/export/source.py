@@ -12,7 +12,7 @@ from typing import Any
 
 from laterank.encoding.projection import Layer, Projection, read_projection
 from laterank.errors import ModelFormatError
-from laterank.export.checkpoint import ONE_FILE, PICKLED, SHARDS, open_checkpoint
+from laterank.export.checkpoint import ONE_FILE, PICKLED, SHARDS, Checkpoint, open_checkpoint, read_pickled
 from laterank.model import hub
 from laterank.model.config import ColbertConfig
 from laterank.model.json_files import read_json
@@ -23,6 +23,8 @@ from laterank.model.settings import read_config
 
 __all__ = ["Source", "find_source"]
 
+PICKLED_HEAD = "colbert_linear.pt"
+"""Where BGE-M3 keeps its projection, beside those of its other outputs."""
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _PAPERS = re.compile(r"(LICEN[CS]E|NOTICE|README)[^/]*", re.IGNORECASE)
 """What says whose the model is: it travels with every copy."""
@@ -122,15 +124,18 @@ def _needed_files(names: Sequence[str]) -> list[str]:
 
 
 def _is_weights(name: str) -> bool:
-    return name in (ONE_FILE, SHARDS, PICKLED) or _SHARD.fullmatch(name) is not None
+    return name in (ONE_FILE, SHARDS, PICKLED, PICKLED_HEAD) or _SHARD.fullmatch(name) is not None
 
 
 def _projection(folder: Path) -> Projection | None:
-    """Read the Dense folders, or the ``linear.weight`` that a Stanford checkpoint holds among the network's weights."""
+    """Read the Dense folders, BGE-M3's own file, or the ``linear.weight`` that a Stanford checkpoint has beside the network's."""
     if found := read_projection(dense_folders(folder), None):
         return found
-    checkpoint = open_checkpoint(folder)
-    if "linear.weight" not in checkpoint:
-        return None
-    bias = checkpoint("linear.bias") if "linear.bias" in checkpoint else None
-    return Projection((Layer(checkpoint("linear.weight"), bias, "Identity", residual=False),))
+    if (folder / PICKLED_HEAD).is_file():
+        linear = Checkpoint(folder, read_pickled(folder / PICKLED_HEAD))
+    else:
+        linear = Checkpoint(folder, open_checkpoint(folder).readers, "linear.")
+        if "weight" not in linear:
+            return None
+    bias = linear("bias") if "bias" in linear else None
+    return Projection((Layer(linear("weight"), bias, "Identity", residual=False),))

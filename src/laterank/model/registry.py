@@ -252,7 +252,7 @@ _BUILTIN = (
             "skiplist_words": (),
             "drop_start_token": True,
         },
-        note="Needs a graph that ends with the ColBERT head: pass onnx_file= and config={'projected': True}.",
+        note="Its own graph lacks the ColBERT head; laterank export makes one that has it, with torch.",
     ),
 )
 
