@@ -15,7 +15,7 @@ from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from laterank import ColbertEncoder, EncodingError, InputError, InputTypeError, ModelFormatError
 from laterank.encoding.projection import Layer, Projection
@@ -37,7 +37,7 @@ from laterank.export.quantization import quantize_graph
 from laterank.export.rounding import compensated_rows, quantize_rows, rounded_weights
 from laterank.export.sample import halves, make_sample
 from laterank.export.saving import load_graph, save_graph
-from laterank.export.six_bits import pack, unpack
+from laterank.export.six_bits import pack, unpack, unpacking
 from laterank.runtime import import_onnxruntime
 
 TABLES = arrays.arrays(
@@ -410,16 +410,51 @@ def test_six_bits_a_number_are_taken_apart_as_they_were_put_together() -> None:
 def test_rows_of_six_bits_stay_where_they_are_when_they_are_rounded_again() -> None:
     """So that words that were trained with as they ship are shipped as they were trained with."""
     table = np.random.default_rng(0).standard_normal((50, 96)).astype(np.float32)
-    rows, scales = quantize_rows(table, largest=31)
+    rows, scales = quantize_rows(table, np.float16, largest=31)
     assert np.abs(rows).max() == 31
-    again, same_scales = quantize_rows(rows * scales, np.float16, largest=31)
+    again, same_scales = quantize_rows(rows * scales.astype(np.float32), np.float16, largest=31)
     assert np.array_equal(again, rows)
-    np.testing.assert_allclose(same_scales, scales, rtol=1e-3)
+    assert np.array_equal(same_scales, scales)
+
+
+def test_onnx_takes_six_bits_apart_as_numpy_does(tmp_path: Path) -> None:
+    """To the last bit, for every number in every place."""
+    rows = np.stack([np.roll(np.arange(-31, 33), shift) for shift in range(64)]).clip(-31, 31).astype(np.int8)
+    nodes, constants = unpacking("packed", "numbers")
+    graph = helper.make_graph(
+        nodes,
+        "unpacking",
+        [helper.make_tensor_value_info("packed", TensorProto.UINT8, [None, 48])],
+        [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [None, 64])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, tmp_path / "unpacking.onnx")
+    session = import_onnxruntime().InferenceSession(
+        tmp_path / "unpacking.onnx", providers=["CPUExecutionProvider"]
+    )
+    [numbers] = session.run(None, {"packed": pack(rows)})
+    assert np.array_equal(numbers, rows)
+
+
+def test_six_bits_need_words_that_can_take_them() -> None:
+    """Said before the graph is written: another name of the ids, a width of six, operators of version 17."""
+    elsewhere, old = graph_of(tiny_network()), graph_of(tiny_network())
+    for node in elsewhere.graph.node:
+        node.input[:] = ["ids" if name == "input_ids" else name for name in node.input]
+    with pytest.raises(ModelFormatError, match="no embedding table that input_ids picks from"):
+        quantize_graph(elsewhere, six_bit_words=True)
+    for operators in old.opset_import:
+        operators.version = 17 if operators.domain in ("", "ai.onnx") else operators.version
+    with pytest.raises(
+        ModelFormatError, match="version 17, expected a multiple of 4 and at least version 18"
+    ):
+        quantize_graph(old, six_bit_words=True)
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_graph_reads_words_of_six_bits(tmp_path: Path, *, half: bool) -> None:
-    """Its rows are those of a graph that has the rounded words in full precision, and its table is smaller by a quarter."""
+    """Its rows are those of a graph that was given the rounded words, but for eight bits' rounding; the table is smaller by a quarter."""
     network, ids = tiny_network(), np.array([4, 5, 30, 99, 140, 200, 380])
     scale_type = np.float16 if half else np.float32
     whole, scales = quantize_rows(network.weights["words.weight"], scale_type, largest=31)

@@ -1,10 +1,15 @@
 """What a lent machine trained comes back in parts: whole, or not at all."""
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from conftest import training_module
+
+from laterank.export.rounding import quantize_rows
 
 
 @pytest.fixture(scope="module")
@@ -66,31 +71,65 @@ def test_lent_weights_come_back(tmp_path: Path, start: str, largest: int | None)
     weights = {name: lend.without_words(end) for name, end in zip(lend.STAGES, ends, strict=True)}
     torch.save(weights, tmp_path / lend.RESULT)
     lend.split(tmp_path / lend.RESULT, tmp_path / "lent" / lend.RESULTS)
-    (tmp_path / "lent" / "begin.json").write_text(f'{{"start": "{start}"}}', encoding="utf-8")
+    begin = lend.Begin(start)
+    (tmp_path / "lent" / "begin.json").write_text(json.dumps(asdict(begin)), encoding="utf-8")
     for name in lend.STAGES:
         (tmp_path / "lent" / lend.RESULTS / f"{name}.jsonl").write_text(f"{name}\n", encoding="utf-8")
     words = teacher.state_dict()[lend.WORDS].clone()
-    lend.take(tmp_path / "lent", tmp_path / "stage", teacher)
+    lend.take(tmp_path / "lent", tmp_path / "stage", teacher, begin)
     for name, end in zip(lend.STAGES, ends, strict=True):
         found = stages.stored(tmp_path / "stage" / name / lend.FINAL, None).state_dict()
         if largest is None:
             assert torch.equal(found[lend.WORDS], words)
         else:  # to the nearest of so many steps a row
             steps = words.abs().amax(dim=1, keepdim=True) / largest
-            assert ((found[lend.WORDS] - words).abs() <= 0.5001 * steps).all()
-            whole = found[lend.WORDS] / steps
-            assert (whole - whole.round()).abs().max() < 1e-4
+            assert ((found[lend.WORDS] - words).abs() <= 0.52 * steps).all()  # of which 0.02 are float16's
+            assert all(len(row.unique()) <= 2 * largest + 1 for row in found[lend.WORDS][:100])
         for part, value in lend.without_words(end).items():
             assert torch.equal(found[part], value.float())
         assert (tmp_path / "stage" / name / "log.jsonl").read_text(encoding="utf-8") == f"{name}\n"
 
 
 def test_lent_weights_without_a_log_leave_the_stages_as_they_were(tmp_path: Path) -> None:
-    """Every file that is missing is named, so that one more fetch is enough."""
+    """A folder of another run is told first; then every file that is missing is named, so that one more fetch is enough."""
     pytest.importorskip("torch", reason="training needs torch")
     lend = training_module("lend")
     (tmp_path / "lent" / lend.RESULTS).mkdir(parents=True)
     (tmp_path / "lent" / lend.RESULTS / f"{lend.STAGES[0]}.jsonl").touch()
+    with pytest.raises(ValueError, match=r"lent has no begin\.json"):
+        lend.take(tmp_path / "lent", tmp_path / "stage", None, lend.Begin("wide"))
+    (tmp_path / "lent" / "begin.json").write_text('{"start": "wide"}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"was packed for .*wide.* give the options that it was packed with"):
+        lend.take(tmp_path / "lent", tmp_path / "stage", None, lend.Begin("narrowed"))
     with pytest.raises(ValueError, match=rf"{lend.STAGES[1]}\.jsonl is missing: fetch all files"):
-        lend.take(tmp_path / "lent", tmp_path / "stage", None)
+        lend.take(tmp_path / "lent", tmp_path / "stage", None, lend.Begin("wide"))
     assert not (tmp_path / "stage").exists()
+
+
+def test_a_start_s_words_are_those_that_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded once, kept in the folder, and the same when they are exported: numbers and scales."""
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    model, stages = (training_module(name) for name in ("model", "stages"))
+    monkeypatch.setattr(stages, "fitting_rows", lambda *_: [])
+    drawn = model.ColbertModel(96, [model.Shape(1, 8)])
+    start = replace(stages.STARTS["wide"], load=lambda *_: drawn)
+    for six_bits in (False, True):
+        stages.STARTS["drawn"] = replace(start, six_bit_words=six_bits)
+        before = drawn.words.weight.detach().clone()
+        found = stages.student_of(stages.Begin("drawn"), None, tmp_path, [], None, tmp_path / str(six_bits))
+        words = found.words.weight.detach()
+        assert torch.equal(words, before) is not six_bits
+        rows, scales = quantize_rows(words.numpy(), np.float16, largest=31)
+        assert np.array_equal(rows * scales.astype(np.float32), words.numpy()) is six_bits
+
+
+def test_going_on_needs_the_start_that_the_shipped_model_was_made_from() -> None:
+    """Its card would tell of heads and bits that it has not."""
+    pytest.importorskip("torch", reason="training needs torch")
+    shipped, starts = (training_module(name) for name in ("shipped", "starts"))
+    from_eight_bits = shipped.read_graph(shipped.SHIPPED)["words"].dtype == np.int8
+    fits, other = ("narrowed", "wide") if from_eight_bits else ("wide", "narrowed")
+    shipped.check_start(shipped.SHIPPED, starts.STARTS[fits])
+    for wrong in (starts.STARTS[other], replace(starts.STARTS[fits], shapes=starts.STARTS[other].shapes)):
+        with pytest.raises(ValueError, match="--go-on needs the --start that it was made from"):
+            shipped.check_start(shipped.SHIPPED, wrong)

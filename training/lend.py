@@ -84,8 +84,15 @@ def unpack(folder: Path) -> Lessons:
 
 
 def packed_begin(folder: Path) -> Begin:
-    """Return where the run of a packed folder begins."""
-    return Begin(**json.loads((folder / "begin.json").read_text(encoding="utf-8")))
+    """Return where the run of a packed folder begins.
+
+    Raises:
+        ValueError: If the folder does not say.
+    """
+    place = folder / "begin.json"
+    if not place.is_file():
+        raise ValueError(f"{folder} has no begin.json: name a folder that make_model.py --pack wrote")
+    return Begin(**json.loads(place.read_text(encoding="utf-8")))
 
 
 def train(folder: Path, stop_at: float | None) -> None:
@@ -111,16 +118,20 @@ def without_words(model: ColbertModel) -> dict[str, Tensor]:
     return {name: value.half() for name, value in model.state_dict().items() if name != WORDS}
 
 
-def take(folder: Path, stage: Path, teacher: ColbertModel) -> None:
+def take(folder: Path, stage: Path, teacher: ColbertModel, begin: Begin) -> None:
     """Put the weights that ``train`` wrote where the stages leave theirs, with the teacher's vocabulary as it ships.
 
     Raises:
-        ValueError: If a log is missing, or a part is missing or damaged; then nothing is written.
+        ValueError: If the folder is of a run that began elsewhere than ``begin``, a log is missing, or a part is missing or
+            damaged; then nothing is written.
     """
+    if packed_begin(folder) != begin:
+        raise ValueError(
+            f"{folder} was packed for {packed_begin(folder)}, and this run is {begin}: give the options that it was packed with"
+        )
     logs = {name: folder / RESULTS / f"{name}.jsonl" for name in STAGES}
     if missing := [str(log) for log in logs.values() if not log.is_file()]:
         raise ValueError(f"{' and '.join(missing)} is missing: fetch all files of {folder / RESULTS}")
-    begin = packed_begin(folder)
     weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
     for name in STAGES:
         state = {part: value.float() for part, value in weights[name].items()}
@@ -136,8 +147,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="what make_model.py --pack wrote")
     parser.add_argument("--minutes", type=float, help="end at the first checkpoint after so many; run again")
     options = parser.parse_args()
-    if not (options.folder / "begin.json").is_file():
-        parser.error(f"{options.folder} has no begin.json: name a folder that make_model.py --pack wrote")
+    try:
+        packed_begin(options.folder)
+    except ValueError as error:
+        parser.error(str(error))
     torch.set_num_threads(1)  # work is shared among Python threads, each on one core
     train(options.folder, None if options.minutes is None else started_at + 60 * options.minutes)
 

@@ -27,7 +27,7 @@ from rank_distil import RankRecipe, ranking_lessons
 from relevance import calibrate_relevance
 from row_loss import DIMS
 from select_model import best_average
-from shipped import SHIPPED
+from shipped import SHIPPED, check_start
 from source import fetch_source
 from stages import Begin, Lessons, both_stages
 from starts import STARTS
@@ -109,9 +109,12 @@ def check(options: argparse.Namespace) -> None:
     """Find out now what would otherwise end, or spoil, a run hours later.
 
     Raises:
-        ValueError: If an input is missing, or the work folder was made with other options.
+        ValueError: If an input is missing, the shipped model is of another kind than the start, or the work folder was made
+            with other options.
     """
     check_inputs(options.data, options.teachers)
+    if options.go_on:
+        check_start(SHIPPED, STARTS[options.start])
     shared = {
         "data": str(options.data.resolve()),
         "teachers": str(options.teachers.resolve()),
@@ -213,10 +216,12 @@ def main() -> None:
     try:
         read = texts(options)
         if options.take:
-            take(options.take, stage_folder(options), load_teacher(options.teachers / COLBERT_TEACHER))
+            teacher = load_teacher(options.teachers / COLBERT_TEACHER)
+            take(options.take, stage_folder(options), teacher, begin_of(options))
         if options.pack:
-            lessons, teacher = lessons_of(options, read), options.teachers / COLBERT_TEACHER
-            size = pack(options.pack, begin_of(options), lessons, teacher, read.source / "tokenizer.json")
+            lessons, teacher_files = lessons_of(options, read), options.teachers / COLBERT_TEACHER
+            tokenizer_file = read.source / "tokenizer.json"
+            size = pack(options.pack, begin_of(options), lessons, teacher_files, tokenizer_file)
             print(f"{options.pack}: {size:,} bytes; on the other machine: python lend.py {options.pack.name}")
             return
     except ValueError as error:

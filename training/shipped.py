@@ -10,6 +10,7 @@ import torch
 from bundle import INT8_FILE
 from model import ColbertModel, shapes_of
 from onnx import numpy_helper
+from starts import Start
 
 SHIPPED = Path(__file__).parent.parent / "src" / "laterank" / "model" / "bundled"
 
@@ -23,10 +24,32 @@ def read_weight(stored: dict[str, np.ndarray], name: str) -> np.ndarray:
     return weight if smooth is None else weight * smooth
 
 
+def check_start(folder: Path, start: Start) -> None:
+    """Compare the model of a bundle with the start that a run which goes on from it names.
+
+    Raises:
+        ValueError: If its layers or its words are of another kind: the card would tell of a model that it is not.
+    """
+    stored = read_graph(folder)
+    shapes = shapes_of({name: len(value) for name, value in stored.items() if value.ndim})
+    six_bit_words = stored["words"].dtype == np.uint8
+    if six_bit_words != start.six_bit_words or (start.shapes and list(start.shapes) != list(shapes)):
+        heads, neurons = sum(shape.heads for shape in shapes), sum(shape.neurons for shape in shapes)
+        raise ValueError(
+            f"the shipped model has {heads} heads, {neurons:,} neurons and words of {6 if six_bit_words else 8} bits: "
+            "--go-on needs the --start that it was made from"
+        )
+
+
+def read_graph(folder: Path) -> dict[str, np.ndarray]:
+    """Return a bundle's tensors as they are stored."""
+    graph = onnx.load(folder / INT8_FILE).graph
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
 def load_shipped(folder: Path, words: torch.Tensor) -> ColbertModel:
     """Load the INT8 file of a bundle; the vocabulary embeddings were never trained and come from their source."""
-    graph = onnx.load(folder / INT8_FILE).graph
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    stored = read_graph(folder)
     sizes = {name: len(value) for name, value in stored.items() if value.ndim}
     model = ColbertModel(sizes["head.bias"], shapes_of(sizes))
     state = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from model import ColbertModel, Shape, load_encoder
 from narrow import SHAPES, WIDE_SHAPES, narrowed
@@ -22,7 +23,8 @@ Load = Callable[[ColbertModel, Path, Sequence[Sequence[int]]], ColbertModel]
 class Start:
     """Untrained weights: ``load`` takes the teacher, the folder of the MiniLM weights, and token ids of texts to fit over.
 
-    ``six_bit_words`` tells whether word embeddings ship in six bits a number instead of eight.
+    ``six_bit_words`` tells whether word embeddings ship in six bits a number instead of eight, and ``shapes`` what the layers
+    become, where the start fixes that.
     """
 
     load: Load
@@ -31,13 +33,15 @@ class Start:
     licence: str
     notice: str
     six_bit_words: bool = False
+    shapes: Sequence[Shape] = ()
 
     @torch.no_grad()
     def with_words(self, model: ColbertModel) -> ColbertModel:
         """Round words of six bits as they ship: they are never trained, and what reads them learns to do with that."""
         if self.six_bit_words:
-            rows, scales = quantize_rows(model.words.weight.numpy(), largest=LARGEST_SIX_BITS)
-            model.words.weight.copy_(torch.from_numpy(rows * scales))
+            words = model.words.weight.numpy()
+            rows, scales = quantize_rows(words, np.float16, largest=LARGEST_SIX_BITS)
+            model.words.weight.copy_(torch.from_numpy(rows * scales.astype(np.float32)))
         return model
 
 
@@ -55,10 +59,11 @@ by Answer.AI, under the Apache License 2.0, whose text stands in 'LICENSE'.
     + TOKENIZER
     + """
 Changes made by laterank: {change} and the weights trained further (README.md says how), token type embeddings were
-folded into the positions, the matrices were rounded to INT8 and stored as an ONNX graph, embeddings of unused words left out,
+folded into the positions, {rounded} and stored as an ONNX graph, embeddings of unused words left out,
 the tokenizer's padding and truncation removed and two marker tokens declared.
 """
 )
+IN_INT8 = "the matrices were rounded to INT8"
 
 
 def narrower(shapes: Sequence[Shape], *, six_bit_words: bool = False) -> Start:
@@ -71,8 +76,12 @@ def narrower(shapes: Sequence[Shape], *, six_bit_words: bool = False) -> Start:
    {sum(shape.neurons for shape in shapes):,} of its 18,432 feed-forward neurons: those without which the rest came out farthest from the whole for the time
    they take (Optimal Brain Surgeon). Every product was fitted by least squares to stand in for what is gone, the projection, too.""",
         licence=TEACHER_LICENCE,
-        notice=OF_THE_TEACHER.format(change="attention heads and neurons were left out"),
+        notice=OF_THE_TEACHER.format(
+            change="attention heads and neurons were left out",
+            rounded=f"{IN_INT8}, word embeddings to six bits" if six_bit_words else IN_INT8,
+        ),
         six_bit_words=six_bit_words,
+        shapes=shapes,
     )
 
 
@@ -85,7 +94,7 @@ STARTS = {
    from 0), read back from its INT8 file: the layers without which the rest came out nearest to the whole, left out one after another.
    The projection was fitted anew by least squares.""",
         licence=TEACHER_LICENCE,
-        notice=OF_THE_TEACHER.format(change="layers were left out"),
+        notice=OF_THE_TEACHER.format(change="layers were left out", rounded=IN_INT8),
     ),
     "narrowed": narrower(SHAPES),
     "wide": narrower(WIDE_SHAPES, six_bit_words=True),

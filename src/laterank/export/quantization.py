@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from laterank.errors import ModelFormatError
 from laterank.export.graph import MICROSOFT, Floats
 from laterank.export.products import Product, Table, find_products, find_tables, head_products
 from laterank.export.rounding import LARGEST, SMALLEST_SCALE, Rounded, quantize_rows
@@ -19,6 +20,8 @@ __all__ = ["quantize_graph"]
 
 AXES_ARE_AN_INPUT = 18
 """Operators' version from which ReduceMax takes its axes as an input, not as an attribute."""
+SPLITS_BY_NUMBER = 18
+"""And from which Split can be told how many parts there are."""
 
 
 def quantize_graph(
@@ -53,8 +56,10 @@ def quantize_graph(
             operators must then be of version 18 or newer.
 
     Raises:
-        ModelFormatError: If the graph has no product with a stored float32 matrix.
+        ModelFormatError: If the graph has no product with a stored float32 matrix, or its words cannot take six bits.
     """
+    if six_bit_words:
+        _check_six_bits(model)
     products = find_products(model)
     head = head_products(model, products)
     kept = {*keep, *head}
@@ -78,6 +83,25 @@ def quantize_graph(
         replaced[table.node.output[0]] = writer.table(table)
     nodes = [new for node in model.graph.node for new in replaced.get(_first_output(node), [node])]
     return _with(model, nodes, writer.stored)
+
+
+def _check_six_bits(model: onnx.ModelProto) -> None:
+    version = max(
+        operators.version for operators in model.opset_import if operators.domain in ("", "ai.onnx")
+    )
+    words = next((table for table in find_tables(model) if _has_words(table)), None)
+    if words is None:
+        raise ModelFormatError("six_bit_words: the graph has no embedding table that input_ids picks from")
+    width = next(tensor.dims[-1] for tensor in model.graph.initializer if tensor.name == words.name)
+    if width % 4 or version < SPLITS_BY_NUMBER:
+        raise ModelFormatError(
+            f"six_bit_words: words of {width} numbers and operators of version {version}, expected a multiple of 4 and at least "
+            f"version {SPLITS_BY_NUMBER}"
+        )
+
+
+def _has_words(table: Table) -> bool:
+    return table.node.op_type == "Gather" and list(table.node.input[1:]) == ["input_ids"]
 
 
 class _Int8Writer:
@@ -166,7 +190,7 @@ class _Int8Writer:
         """Quantise one embedding table, whose rows are picked together with their scales."""
         operation, output, others = table.node.op_type, table.node.output[0], list(table.node.input[1:])
         nodes: list[onnx.NodeProto] = []
-        has_words = operation == "Gather" and others == ["input_ids"]
+        has_words = _has_words(table)
         packs = has_words and self._six_bit_words
         if has_words and self._unused_ids:
             nodes, others = self._used_ids(others[0])
