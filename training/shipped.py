@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def check_start(folder: Path, start: Start) -> None:
     stored = read_graph(folder)
     shapes = shapes_of({name: len(value) for name, value in stored.items() if value.ndim})
     six_bit_words = stored["words"].dtype == np.uint8
-    if six_bit_words != start.six_bit_words or (start.shapes and list(start.shapes) != list(shapes)):
+    same_layers = not start.shapes or [*map(astuple, shapes)] == [*map(astuple, start.shapes)]
+    if six_bit_words != start.six_bit_words or not same_layers:
         heads, neurons = sum(shape.heads for shape in shapes), sum(shape.neurons for shape in shapes)
         raise ValueError(
             f"the shipped model has {heads} heads, {neurons:,} neurons and words of {6 if six_bit_words else 8} bits: "
