@@ -21,7 +21,7 @@ PACKAGE = ROOT / "src" / "laterank"
 
 LAYERS = (
     {"errors"},
-    {"checks", "forking", "progress", "rows", "runtime"},
+    {"checks", "cpus", "forking", "progress", "rows", "runtime"},
     {"scoring", "model"},
     {"encoding"},
     {"cache", "ranking", "scale", "export"},

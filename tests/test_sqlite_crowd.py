@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from laterank import SqliteCache
+from laterank.cache.maintenance import contents
 
 WORKER = """
 import logging, random, sys
@@ -132,6 +133,7 @@ def test_what_was_put_outlives_a_kill(path: Path) -> None:
 import os, signal, sys
 import numpy as np
 from laterank import SqliteCache
+from laterank.cache.maintenance import contents
 cache = SqliteCache(sys.argv[1])
 cache.put_many({b"%d" % n: np.full((9, 8), n + 1, np.float32) for n in range(500)})
 os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -283,6 +285,16 @@ def test_a_child_of_an_unlucky_fork_ranks_without_the_file(
         assert os.waitpid(child, 0)[1] == 0
     assert cache.contains_many([b"a", b"b"]) == [True, False]
     cache.close()
+
+
+def test_a_log_that_another_process_has_just_deleted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one to close the file takes the log away, between any two looks of one that opens it."""
+    SqliteCache(path).put_many({b"a": np.ones((3, 4), np.float32)})
+    log, exists = Path(f"{path}-wal"), Path.exists
+    log.unlink(missing_ok=True)
+    monkeypatch.setattr(Path, "exists", lambda self, **options: self == log or exists(self, **options))
+    assert SqliteCache(path).contains_many([b"a"]) == [True]
+    assert contents(SqliteCache(path)).documents == 1
 
 
 @forks

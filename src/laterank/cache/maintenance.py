@@ -12,7 +12,7 @@ from pathlib import Path
 
 from laterank.cache.codec import decode_many, describe_rows
 from laterank.cache.sqlite import SqliteCache
-from laterank.cache.sqlite_file import SqliteFile, out_of_use
+from laterank.cache.sqlite_file import SqliteFile, bytes_of, out_of_use
 from laterank.cache.sqlite_table import give_back_space, totals, transaction
 from laterank.checks import expanded
 from laterank.errors import CacheError
@@ -105,8 +105,7 @@ def contents(cache: SqliteCache) -> CacheContents:
         for (head,) in connection.execute("SELECT CAST(substr(body, 1, 16) AS BLOB) FROM bodies"):
             kind = describe_rows(head) or "damaged"
             kinds[kind] = kinds.get(kind, 0) + 1
-    beside = (cache.path, Path(f"{cache.path}-wal"))
-    on_disk = sum(file.stat().st_size for file in beside if file.is_file())
+    on_disk = sum(bytes_of(file) or 0 for file in (cache.path, Path(f"{cache.path}-wal")))
     return CacheContents(documents, size, on_disk, kinds, _seconds(oldest), _seconds(latest))
 
 

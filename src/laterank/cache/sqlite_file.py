@@ -19,7 +19,7 @@ from laterank.cache.sqlite_table import APPLICATION_ID, FILE_FORMAT, SCHEMA, tra
 from laterank.errors import CacheError
 from laterank.forking import renew_after_fork
 
-__all__ = ["SqliteFile", "is_damage", "out_of_use"]
+__all__ = ["SqliteFile", "bytes_of", "is_damage", "out_of_use"]
 
 PAGE_BYTES = 16 * 1024
 """A document takes 5 to 30 KB: with SQLite's 4 KB pages it would be written at 0.6 times this speed."""
@@ -237,14 +237,15 @@ class SqliteFile:
         """
         folder, path = self.path.parent, self.path
         try:
-            if not path.exists():
+            size = bytes_of(path)
+            if size is None:
                 folder.mkdir(parents=True, exist_ok=True)
                 return f"{path.as_uri()}?mode=rwc", True
             if path.is_dir():
                 raise CacheError(f"{path} is a folder, expected a file, such as {path / 'rows.sqlite'}")
-            if 0 < (size := path.stat().st_size) < SMALLEST_DATABASE:  # SQLite would write over it
+            if 0 < size < SMALLEST_DATABASE:  # SQLite would write over it
                 raise self._damaged(f"{size} bytes are no database")
-            has_log = self._log.exists() and self._log.stat().st_size > 0
+            has_log = bool(bytes_of(self._log))
         except OSError as error:
             raise CacheError(f"the cache {path} is out of reach: {error}") from error
         folder_is_writable = os.access(folder, os.W_OK)
@@ -285,6 +286,14 @@ class SqliteFile:
             f"{self.path} is no cache, or a damaged one ({error}). A cache only holds what can be encoded again: delete it, "
             f"with {self.path.name}-wal and {self.path.name}-shm beside it, if it was one; otherwise choose another path"
         )
+
+
+def bytes_of(path: Path) -> int | None:
+    """Return a file's size, or None where there is none: asked once, as others make and delete it meanwhile."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
