@@ -264,6 +264,24 @@ def test_an_earlier_export_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_folder_that_appears_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export takes minutes; what somebody else puts in its place is not moved away."""
+    target = tmp_path / "model"
+
+    def somebody_else(*_: object) -> ExportReport:
+        (target / "theirs").mkdir(parents=True)
+        return ExportReport(target, "bert", 16, 1.0, 0.0, 1, None, None, (), {})
+
+    monkeypatch.setattr("laterank.export.export._checked", somebody_else)
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="is no earlier export"):
+            export_model(GOLDEN / "bert-pylate", target, overwrite=overwrite)
+        shutil.rmtree(target)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_broken_checkpoint_leaves_nothing_behind(tmp_path: Path, copy_of: Callable[..., Path]) -> None:
     """A weight that is missing is named, and no half export stays."""
     source = copy_of()

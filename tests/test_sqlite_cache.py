@@ -646,6 +646,28 @@ def test_a_read_only_cache_that_is_replaced_is_read_anew(guarded: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root writes what is guarded")
+def test_a_read_only_cache_that_is_changed_in_place_is_no_damaged_one(guarded: Path) -> None:
+    """A reader that may write nothing has no locks: what root has changed since is read at the next call."""
+    look = "print(cache.contains_many([b'a', b'5']), [found is not None for found in cache.get_many([b'a'])], flush=True)"
+    script = f"{AS_NOBODY}\ncache = SqliteCache(path, memory_bytes=0)\n{look}\nfor _ in range(3):\n    input()\n    {look}"
+    reader = subprocess.Popen(
+        [sys.executable, "-c", script, str(guarded)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "[True, False] [True]\n"
+        for _ in range(3):
+            with SqliteCache(guarded) as cache:
+                cache.clear()
+                cache.put_many({str(number).encode(): rows(2) for number in range(500)} | {b"a": rows(2)})
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+            assert reader.stdout.readline() == "[True, True] [True]\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
 def test_a_cache_where_nothing_can_be_written_is_refused_at_once(guarded: Path) -> None:
     """When it is made, not when the first query comes."""
     printed = run(

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from laterank import SqliteCache
+from laterank import MemoryCache, SqliteCache, forking
 from laterank.cache.maintenance import contents
+from laterank.cache.sqlite_file import SqliteFile
 
 WORKER = """
 import logging, random, sys
@@ -284,6 +285,76 @@ def test_a_child_of_an_unlucky_fork_ranks_without_the_file(
             os._exit(0 if found == [None] and kept[b"b"].shape == (3, 4) else 1)
         assert os.waitpid(child, 0)[1] == 0
     assert cache.contains_many([b"a", b"b"]) == [True, False]
+    cache.close()
+
+
+def test_an_object_of_another_thread_during_a_fork_goes_on(path: Path) -> None:
+    """Made while the fork waits, or not paused because Ctrl-C ended the waiting: it is not left waiting for ever."""
+    cache = SqliteCache(path)
+    forking._pause_all()
+    late = SqliteCache(path.with_name("late.sqlite"))
+    forking._resume_all()
+    forking._resume_all()  # one more than pauses
+    for each in (cache, late):
+        each.put_many({b"a": np.ones((3, 4), np.float32)})
+        assert each.contains_many([b"a"]) == [True]
+        each.close()
+
+
+def test_ctrl_c_while_others_are_resumed_leaves_none_paused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt comes out at the end."""
+    caches = [SqliteCache(path.with_name(f"{number}.sqlite")) for number in range(3)]
+    resume, interrupts = SqliteFile.resume, iter([KeyboardInterrupt])
+
+    def interrupted(file: SqliteFile) -> None:
+        for interrupt in interrupts:
+            raise interrupt
+        resume(file)
+
+    forking._pause_all()
+    monkeypatch.setattr(SqliteFile, "resume", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        forking._resume_all()
+    for cache in caches:
+        assert cache.contains_many([b"a"]) == [False]
+        cache.close()
+
+
+def test_objects_that_are_made_all_the_time_do_not_stop_a_fork() -> None:
+    """Going through all of them meets one that another thread is adding."""
+    stop = threading.Event()
+
+    def make() -> None:
+        while not stop.is_set():
+            MemoryCache()
+
+    switching = sys.getswitchinterval()
+    maker = threading.Thread(target=make)
+    sys.setswitchinterval(1e-6)
+    maker.start()
+    try:
+        for _ in range(2000):
+            forking._all()
+    finally:
+        sys.setswitchinterval(switching)
+        stop.set()
+        maker.join()
+
+
+def test_a_deleted_file_is_made_anew_when_no_thread_has_the_old_one(path: Path) -> None:
+    """The system drops a process's locks on the file beside both as soon as either is closed."""
+    cache = SqliteCache(path, memory_bytes=0)
+    cache.put_many({b"a": np.ones((3, 4), np.float32)})
+    with cache._file.lend(), cache._file.lend():
+        path.unlink()
+        assert cache.get_many([b"a"]) == [None]
+        assert cache.put_many({b"b": np.ones((3, 4), np.float32)})[b"b"].shape == (3, 4)
+        assert not path.exists()
+    cache.put_many({b"c": np.ones((3, 4), np.float32)})
+    assert len(cache._file._idle) == 1
+    assert cache.contains_many([b"a", b"b", b"c"]) == [False, False, True]
     cache.close()
 
 

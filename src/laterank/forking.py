@@ -29,7 +29,9 @@ class Pausable(Protocol):
         """Wait until nothing is in use, let go of it, and let nobody take more. Runs in the parent, before the fork."""
 
     def resume(self) -> None:
-        """Go on. Runs in the parent, after the fork, once for each pause."""
+        """Go on. Runs in the parent's forking thread, after the fork, also for an object that was not paused or only in part:
+        one that another thread has made meanwhile, or whose pause Ctrl-C has ended.
+        """
 
 
 _registered: WeakSet[Renewable] = WeakSet()
@@ -45,18 +47,33 @@ def renew_after_fork(renewable: Renewable) -> None:
         os.register_at_fork(before=_pause_all, after_in_parent=_resume_all, after_in_child=_renew_all)
 
 
+def _all() -> list[Renewable]:
+    while True:
+        try:
+            return list(_registered)
+        except RuntimeError:  # another thread has just made one
+            continue
+
+
 def _pause_all() -> None:
-    for renewable in list(_registered):
+    for renewable in _all():
         if isinstance(renewable, Pausable):
             renewable.pause()
 
 
 def _resume_all() -> None:
-    for renewable in list(_registered):
-        if isinstance(renewable, Pausable):
-            renewable.resume()
+    left = [renewable for renewable in _all() if isinstance(renewable, Pausable)]
+    interrupt: BaseException | None = None
+    while left:
+        try:
+            left[-1].resume()
+            left.pop()
+        except BaseException as error:  # noqa: BLE001  # Ctrl-C: nothing may stay paused for it
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def _renew_all() -> None:
-    for renewable in list(_registered):
+    for renewable in _all():
         renewable.renew()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from laterank.cache.codec import decode_many, describe_rows
 from laterank.cache.sqlite import SqliteCache
@@ -166,13 +166,14 @@ def copy_cache(cache: SqliteCache, target: Path) -> int:
         CacheError: If the target exists or cannot be written.
     """
     target = expanded(target).absolute()
-    if target.exists():
-        raise CacheError(f"{target} exists; name a file that does not")
+    for name in (target.name, f"{target.name}-wal"):  # SQLite would write a left log into the copy
+        if target.with_name(name).exists():
+            raise CacheError(f"{target.with_name(name)} exists; name a file that does not, nor its log")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(f"{target.parent} cannot be made: {error.strerror}; name another file") from error
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}.unfinished")
+    unfinished = target.with_name(f"{target.name}.{uuid4().hex[:8]}.unfinished")
     try:
         with _lent(cache) as connection:
             connection.execute("VACUUM INTO ?", (str(unfinished),))

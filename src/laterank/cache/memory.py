@@ -109,8 +109,7 @@ class MemoryCache:
     def clear(self) -> None:
         """Forget every document; the counts of hits and misses go on."""
         with self._lock:
-            self._documents.clear()
-            self._bytes = 0
+            self._documents, self._bytes = OrderedDict(), 0  # at once, whatever interrupts it
 
     def _forget(self, key: bytes) -> None:
         rows = self._documents.pop(key, None)

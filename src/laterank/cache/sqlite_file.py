@@ -58,13 +58,25 @@ def out_of_use(path: Path, error: sqlite3.OperationalError) -> CacheError:
     return CacheError(f"{path} cannot be used as a cache: {error}; {cure}")
 
 
+IMMUTABLE = "&immutable=1"
+"""How SQLite reads a file in a folder where it can make no other: without locks, as if nobody ever wrote."""
+
+
 @dataclass(slots=True)
 class _Opened:
-    """A connection, and the file and its write-ahead log that it was opened to, by device and number."""
+    """A connection, and the file and its write-ahead log that it was opened to, by device and number.
+
+    An immutable one was told that nobody writes, so that a change of the file makes it another.
+    """
 
     connection: sqlite3.Connection
-    identity: tuple[int, int] | None
-    log: tuple[int, int] | None
+    identity: tuple[int, ...] | None
+    log: tuple[int, ...] | None
+    immutable: bool
+
+    def fits(self, path: Path) -> bool:
+        """Tell whether it reads what is at the path now."""
+        return self.identity == _identity(path, with_content=self.immutable)
 
 
 class SqliteFile:
@@ -75,9 +87,11 @@ class SqliteFile:
         self.path = path
         self.closed = False
         self._idle: list[_Opened] = []
-        self._lent = self._forks = 0
+        self._lent = 0
+        self._in_use: list[_Opened] = []
+        self._forking: set[int] = set()
         self._torn = False
-        self._earlier_log: tuple[int, int] | None = None
+        self._earlier_log: tuple[int, ...] | None = None
         self._change = threading.Condition()
         renew_after_fork(self)
 
@@ -101,6 +115,8 @@ class SqliteFile:
                 opened.connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         except (sqlite3.Error, UnicodeDecodeError) as error:
             self._give_back(opened, keep=False)
+            if opened.immutable:
+                raise sqlite3.OperationalError(f"it may have changed while it was read: {error}") from error
             if is_damage(error):
                 raise self._damaged(error) from error
             raise
@@ -125,27 +141,27 @@ class SqliteFile:
     def pause(self) -> None:
         """Close every connection before a fork, after waiting for those in use."""
         with self._change:
-            self._forks += 1
+            self._forking.add(threading.get_ident())
             self._change.wait_for(lambda: not self._lent, timeout=FORK_WAIT_SECONDS)
             self._close_idle()
 
     def resume(self) -> None:
-        """Lend again after a fork."""
+        """Lend again after a fork of this thread, whether it had paused this file or not."""
         with self._change:
-            self._forks -= 1
+            self._forking.discard(threading.get_ident())
             self._change.notify_all()
 
     def renew(self) -> None:
         """Start anew in a forked process; one that forked in the middle of an operation must not touch the file."""
         self._torn = self._torn or bool(self._lent)
-        self._idle, self._lent, self._forks = [], 0, 0
+        self._idle, self._in_use, self._lent, self._forking = [], [], 0, set()
         self._change = threading.Condition()
 
     # --- lending ------------------------------------------------------------------------------------------------------
 
     def _take(self) -> _Opened:
         with self._change:
-            self._change.wait_for(lambda: not self._forks)
+            self._change.wait_for(lambda: not self._forking)
             self.refuse_closed()
             if self._torn:
                 raise sqlite3.OperationalError(
@@ -154,23 +170,43 @@ class SqliteFile:
                 )
             self._lent += 1
             opened = self._idle.pop() if self._idle else None
+            if opened is not None:
+                self._in_use.append(opened)
         try:
-            if opened is not None and opened.identity != _identity(
-                self.path
-            ):  # deleted or replaced meanwhile
-                self._earlier_log = opened.log
-                opened.connection.close()
-                opened = None
-            return opened or self._open()
+            if opened is not None and opened.fits(self.path):
+                return opened
+            self._drop_earlier(opened)
+            opened = None
+            opened = self._open()
+            with self._change:
+                self._in_use.append(opened)
+            return opened
         except BaseException:
             self._give_back(opened, keep=False)
             raise
+
+    def _drop_earlier(self, opened: _Opened | None) -> None:
+        """Close what was opened to a file that was deleted or replaced meanwhile.
+
+        SQLite keeps its locks in a file that the earlier one and a new one share by name, and the system drops all of a
+        process's locks on a file as soon as it closes that once: so both must never be open at the same time.
+        """
+        with self._change:
+            if opened is not None:
+                self._earlier_log = opened.log
+                self._in_use.remove(opened)
+                opened.connection.close()
+                self._close_idle()
+            if not all(used.fits(self.path) for used in self._in_use):
+                raise sqlite3.OperationalError("it was deleted or replaced while other threads are using it")
 
     def _give_back(self, opened: _Opened | None, *, keep: bool) -> None:
         with self._change:
             self._lent -= 1
             if opened is not None:
-                if keep and not self.closed and not self._forks and len(self._idle) < IDLE_CONNECTIONS:
+                if opened in self._in_use:
+                    self._in_use.remove(opened)
+                if keep and not self.closed and not self._forking and len(self._idle) < IDLE_CONNECTIONS:
                     self._idle.append(opened)
                 else:
                     opened.connection.close()
@@ -197,12 +233,13 @@ class SqliteFile:
 
     def _open_once(self) -> _Opened:
         uri, writable = self._uri()
+        immutable = uri.endswith(IMMUTABLE)
         self._refuse_earlier_log()
         connection = sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            identity = _identity(self.path)
+            identity = _identity(self.path, with_content=immutable)
             connection.execute("BEGIN")  # one view of the file: another process may be making it just now
             is_new = self._is_new(connection)
             connection.execute("COMMIT")
@@ -213,7 +250,7 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
-        return _Opened(connection, identity, _identity(self._log))
+        return _Opened(connection, identity, _identity(self._log), immutable)
 
     @property
     def _log(self) -> Path:
@@ -251,7 +288,7 @@ class SqliteFile:
         folder_is_writable = os.access(folder, os.W_OK)
         if folder_is_writable and os.access(path, os.W_OK):
             return f"{path.as_uri()}?mode=rwc", True
-        return f"{path.as_uri()}?mode=ro{'' if folder_is_writable or has_log else '&immutable=1'}", False
+        return f"{path.as_uri()}?mode=ro{'' if folder_is_writable or has_log else IMMUTABLE}", False
 
     def _is_new(self, connection: sqlite3.Connection) -> bool:
         """Tell an empty file from a cache, and refuse everything else before anything is written to it."""
@@ -296,9 +333,10 @@ def bytes_of(path: Path) -> int | None:
         return None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path, *, with_content: bool = False) -> tuple[int, ...] | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    content = (status.st_size, status.st_mtime_ns) if with_content else ()
+    return status.st_dev, status.st_ino, *content

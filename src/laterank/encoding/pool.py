@@ -64,7 +64,7 @@ class EncoderPool:
         self._seconds = {"start_seconds": start_seconds, "piece_seconds": piece_seconds}
         self._crew: _Crew | None = None
         self._impossible = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may call close() in the middle of a start
         renew_after_fork(self)
 
     def renew(self) -> None:
@@ -73,7 +73,7 @@ class EncoderPool:
             self._finalizer.detach()
         if self._crew is not None:
             self._crew.disown()
-        self._crew, self._impossible, self._lock = None, False, threading.Lock()
+        self._crew, self._impossible, self._lock = None, False, threading.RLock()
 
     def start(self) -> bool:
         """Start the processes where none run; False where none can be started, which is logged once."""

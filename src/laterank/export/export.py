@@ -125,6 +125,7 @@ def export_model(
         report = _checked(source, network, work, sample, least_cosine if quantize else None)
         facts = report.to_dict() | {"folder": target.name, "model": source.name}
         (work / REPORT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        _check_target(target, source.folder, overwrite=overwrite)  # that was minutes ago
         _move(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -206,5 +207,9 @@ def _move(work: Path, target: Path) -> None:
         return
     old = work.with_name(f"{work.name}.old")
     target.rename(old)
-    work.rename(target)
-    shutil.rmtree(old)
+    try:
+        work.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
