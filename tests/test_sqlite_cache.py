@@ -646,7 +646,9 @@ def test_a_read_only_cache_that_is_replaced_is_read_anew(guarded: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root writes what is guarded")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root writes what is guarded"
+)
 def test_a_read_only_cache_that_is_changed_in_place_is_no_damaged_one(guarded: Path) -> None:
     """A reader that may write nothing has no locks: what root has changed since is read at the next call."""
     look = "print(cache.contains_many([b'a', b'5']), [found is not None for found in cache.get_many([b'a'])], flush=True)"
