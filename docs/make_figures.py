@@ -22,7 +22,7 @@ INK, GRID, PAPER = "#1f2430", "#d9dce3", "#ffffff"
 COLOURS = {"bm25": "#b8bfcc", "bundled": "#c2410c", "answerai-colbert-small-v1-int8": "#1d4ed8"}
 LABELS = {
     "bm25": "BM25",
-    "bundled": "BM25, reranked by laterank (model in the wheel, 22 MB)",
+    "bundled": "BM25, reranked by laterank (model in the wheel, 24 MB)",
     "answerai-colbert-small-v1-int8": "BM25, reranked by answerai-colbert-small-v1 INT8 (34 MB)",
 }
 

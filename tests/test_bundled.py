@@ -24,9 +24,10 @@ def encoder() -> ColbertEncoder:
 
 
 def test_the_right_passage_comes_first() -> None:
-    """Four planets and a question whose words are in three of them, in the order that answerai-colbert-small-v1 is published with."""
+    """Four planets and a question whose words are in three of them; answerai-colbert-small-v1 puts the two in the middle 0.004 of 31 apart."""
     ranking = Reranker.from_pretrained().rank(QUERY, DOCUMENTS)
-    assert [document.index for document in ranking] == [1, 3, 2, 0]
+    first, *middle, last = (document.index for document in ranking)
+    assert (first, sorted(middle), last) == (1, [2, 3], 0)
 
 
 def test_questions_without_a_common_word_find_their_answer() -> None:
@@ -90,7 +91,7 @@ def test_batch_mates_do_not_change_its_rows(encoder: ColbertEncoder) -> None:
 
 
 def test_it_gives_probabilities_at_every_size_it_was_trained_for(encoder: ColbertEncoder) -> None:
-    """An answer is likelier than not (about as likely with 48 numbers), another topic is not, and the ranking stays that of the plain score."""
+    """An answer is likelier than not, another topic is not, and the ranking stays that of the plain score."""
     dims = encoder.config.matryoshka_dims
     assert dims == (96, 64, 48)
     texts = [*DOCUMENTS, "Opening hours are 9 to 17 on weekdays."]
@@ -99,6 +100,6 @@ def test_it_gives_probabilities_at_every_size_it_was_trained_for(encoder: Colber
         plain = Reranker.from_pretrained(truncate_dim=dim).rank(QUERY, texts)
         assert [document.index for document in ranking] == [document.index for document in plain]
         found = {document.index: document.score for document in ranking}
-        assert found[1] > (0.45 if dim == 48 else 0.5) > found[4]
+        assert found[1] > 0.5 > found[4]
         assert found[4] < 0.05
         assert all(0 <= probability <= 1 for probability in found.values())

@@ -65,8 +65,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--start",
         choices=sorted(STARTS),
-        default="narrowed",
-        help="all of the teacher's layers made narrower (wide: by less), seven of them whole, or all-MiniLM-L6-v2",
+        default="wide",
+        help="all of the teacher's layers made narrower (narrowed: by more), seven of them whole, or all-MiniLM-L6-v2",
     )
     parser.add_argument(
         "--go-on", action="store_true", help="start from the shipped model; name a --first-shard of new text"

@@ -59,7 +59,7 @@ by Answer.AI, under the Apache License 2.0, whose text stands in 'LICENSE'.
     + TOKENIZER
     + """
 Changes made by laterank: {change} and the weights trained further (README.md says how), token type embeddings were
-folded into the positions, {rounded} and stored as an ONNX graph, embeddings of unused words left out,
+folded into the positions, {rounded}, all of it stored as an ONNX graph, embeddings of unused words left out,
 the tokenizer's padding and truncation removed and two marker tokens declared.
 """
 )
@@ -78,7 +78,7 @@ def narrower(shapes: Sequence[Shape], *, six_bit_words: bool = False) -> Start:
         licence=TEACHER_LICENCE,
         notice=OF_THE_TEACHER.format(
             change="attention heads and neurons were left out",
-            rounded=f"{IN_INT8}, word embeddings to six bits" if six_bit_words else IN_INT8,
+            rounded=f"{IN_INT8} and word embeddings to six bits" if six_bit_words else IN_INT8,
         ),
         six_bit_words=six_bit_words,
         shapes=shapes,

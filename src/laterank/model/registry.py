@@ -89,7 +89,7 @@ _BUILTIN = (
         name="bundled",
         licence="Apache-2.0",
         embedding_size=96,
-        parameters_millions=22,
+        parameters_millions=27,
         quantized_file="model_int8.onnx",
         note="Inside the wheel: no network, no download.",
     ),
