@@ -34,8 +34,9 @@ def test_marks_are_told_apart(browser: Chromium, pages: Path, page: str, dark: b
 def test_similarities_are_told_apart(browser: Chromium, pages: Path, dark: bool) -> None:
     """By the lightness of a query token's ground, beside its number."""
     grounds: dict[int, set[int]] = {}
-    for name, rows in seen(browser, pages / "ranking.html", [".lr-q"], dark=dark)[0]:
-        grounds.setdefault(int(name.split()[1].removeprefix("lr-near-")), set()).add(rows[4])
+    for page in ("ranking", "one", "long", "hostile", "rtl"):  # which together have all levels
+        for name, rows in seen(browser, pages / f"{page}.html", [".lr-q"], dark=dark)[0]:
+            grounds.setdefault(int(name.split()[1].removeprefix("lr-near-")), set()).add(rows[4])
     assert sorted(grounds) == [0, 1, 2, 3, 4]
     assert_apart(grounds, 3)
 
