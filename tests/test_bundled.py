@@ -28,6 +28,8 @@ def test_the_right_passage_comes_first() -> None:
     ranking = Reranker.from_pretrained().rank(QUERY, DOCUMENTS)
     first, *middle, last = (document.index for document in ranking)
     assert (first, sorted(middle), last) == (1, [2, 3], 0)
+    scores = [document.score for document in ranking]
+    assert scores[1] - scores[2] < 0.005 < scores[0] - scores[1] < scores[2] - scores[3]
 
 
 def test_questions_without_a_common_word_find_their_answer() -> None:

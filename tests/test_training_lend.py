@@ -82,9 +82,10 @@ def test_lent_weights_come_back(tmp_path: Path, start: str, largest: int | None)
         if largest is None:
             assert torch.equal(found[lend.WORDS], words)
         else:  # to the nearest of so many steps a row
+            rows, scales = quantize_rows(words.numpy(), np.float16, largest=largest)
+            assert np.array_equal(found[lend.WORDS].numpy(), rows * scales.astype(np.float32))
             steps = words.abs().amax(dim=1, keepdim=True) / largest
             assert ((found[lend.WORDS] - words).abs() <= 0.52 * steps).all()  # of which 0.02 are float16's
-            assert all(len(row.unique()) <= 2 * largest + 1 for row in found[lend.WORDS][:100])
         for part, value in lend.without_words(end).items():
             assert torch.equal(found[part], value.float())
         assert (tmp_path / "stage" / name / "log.jsonl").read_text(encoding="utf-8") == f"{name}\n"
