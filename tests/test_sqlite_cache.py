@@ -21,7 +21,7 @@ from laterank import CacheError, DocumentCache, InputError, InputTypeError, Sqli
 from laterank.cache import recency
 from laterank.cache.codec import decode_rows, encode_rows
 from laterank.cache.maintenance import forget_unused
-from laterank.cache.sqlite_file import out_of_use
+from laterank.cache.sqlite_opening import out_of_use
 from laterank.cache.sqlite_table import APPLICATION_ID
 from laterank.rows import QuantizedRows
 

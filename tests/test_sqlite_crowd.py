@@ -191,7 +191,7 @@ def test_a_lock_that_lasts_too_long_is_a_warning(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A put that never gets its turn gives its rows all the same."""
-    monkeypatch.setattr("laterank.cache.sqlite_file.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("laterank.cache.sqlite_opening.BUSY_SECONDS", 0.05)
     with SqliteCache(path) as cache:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from laterank.cache.codec import decode_many, describe_rows
 from laterank.cache.sqlite import SqliteCache
-from laterank.cache.sqlite_file import SqliteFile, bytes_of, out_of_use
+from laterank.cache.sqlite_file import SqliteFile
+from laterank.cache.sqlite_opening import bytes_of, out_of_use
 from laterank.cache.sqlite_table import give_back_space, totals, transaction
 from laterank.checks import expanded
 from laterank.errors import CacheError

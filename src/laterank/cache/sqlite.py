@@ -26,7 +26,8 @@ from laterank.cache.codec import (
 from laterank.cache.memory import MemoryCache
 from laterank.cache.protocol import CacheStats
 from laterank.cache.recency import Recency, finish, write_uses
-from laterank.cache.sqlite_file import SqliteFile, out_of_use
+from laterank.cache.sqlite_file import SqliteFile
+from laterank.cache.sqlite_opening import out_of_use
 from laterank.checks import checked_count, expanded
 from laterank.errors import CacheError, InputError, InputTypeError
 from laterank.forking import renew_after_fork
