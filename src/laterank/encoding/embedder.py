@@ -52,7 +52,13 @@ class Embedder:
         self._truncate_dim = truncate_dim
         self._tokens_per_batch = tokens_per_batch
         # Single-threaded runs side by side beat one run on several threads (benchmarks/speed.py).
-        self.session = OnnxSession(files.onnx, providers=providers, threads=1, output=files.config.output)
+        self.session = OnnxSession(
+            files.onnx,
+            providers=providers,
+            threads=1,
+            output=files.config.output,
+            on_load=files.refuse_change,
+        )
         self._workers = Workers(threads if self.session.runs_on_cpu else 1)
         if truncate_dim is not None and (size := self.stated_dim) is not None:
             check_truncate_dim(truncate_dim, size=size, files=files)
@@ -108,7 +114,9 @@ class Embedder:
     @lazy
     def projection(self) -> Projection | None:
         """What comes after the network; None where the graph has it."""
-        return load_projection(self._files)
+        projection = load_projection(self._files)
+        self._files.refuse_change()
+        return projection
 
     @lazy
     def batching(self) -> Batching:

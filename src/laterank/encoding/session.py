@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ class OnnxSession:
         providers: Sequence[Provider] | None = None,
         threads: int = 1,
         output: str | None = None,
+        on_load: Callable[[], None] | None = None,
     ) -> None:
         """Remember what to load.
 
@@ -103,11 +104,13 @@ class OnnxSession:
             providers: Execution providers in order of preference; None for the CPU.
             threads: Threads of one run.
             output: The output with the rows; None for the one that is known by its name or the only one.
+            on_load: What is called after the file was read; an exception leaves it as good as unread.
         """
         self._path = path
         self._providers = check_providers(providers)
         self._threads = threads
         self._output = output
+        self._on_load = on_load
         self._loaded: _Loaded | None = None
         self._lock = threading.Lock()
         renew_after_fork(self)
@@ -182,6 +185,8 @@ class OnnxSession:
             raise ModelFormatError(
                 f"{self._path} cannot be loaded by onnxruntime {onnxruntime.__version__}: {error}"
             ) from error
+        if self._on_load is not None:
+            self._on_load()
         self._refuse_fallback(session.get_providers())
         name, size = _choose_output(self._path, session.get_outputs(), self._output)
         return _Loaded(session, _known_inputs(self._path, session.get_inputs()), name, size)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from mmap import ACCESS_READ, mmap
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from laterank.errors import InputTypeError, ModelFormatError, ModelNotFoundError
 from laterank.model import hub
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 BUNDLED = "bundled"
 """The name of the model inside the wheel."""
 BUNDLED_FOLDER = Path(__file__).parent / BUNDLED
+CHECKPOINT = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class ModelFiles:
         calibration: The map from scores to probabilities; None where there is none.
         hidden_size: Numbers in a hidden state, where ``config.json`` says so.
         revision: The hub's commit; None for a local folder.
+        seen: The files as they were when the model was found, for ``refuse_change``; empty where nothing is to be compared.
     """
 
     name: str
@@ -61,9 +63,36 @@ class ModelFiles:
     calibration: Path | None = None
     hidden_size: int | None = None
     revision: str | None = None
+    seen: tuple[_Seen, ...] = field(default=(), repr=False, compare=False)
+
+    def as_seen_now(self) -> ModelFiles:
+        """Return the same model with its files as they are now: for another process, maybe on another machine."""
+        own = (self.onnx, *self.onnx_data, self.tokenizer, *(layer / CHECKPOINT for layer in self.dense))
+        more = (path for path in (self.linear, self.calibration) if path is not None)
+        return replace(self, seen=tuple((path, _stamp(path)) for path in (*own, *more)))
+
+    def refuse_change(self) -> None:
+        """Compare the files with what they were when the model was found, after something was read from them.
+
+        They are read at their first use, and again in forks and worker processes. Whoever reads other files there than the rest
+        did would give rows of another model under this one's name, and cache them.
+
+        Raises:
+            ModelFormatError: If one was replaced, changed or deleted meanwhile.
+        """
+        for path, stamp in self.seen:
+            if _stamp(path) != stamp:
+                raise ModelFormatError(
+                    f"{path} was changed or replaced after {self.name} was found, and parts of two models must not mix; make a new "
+                    "encoder or reranker, which reads what is there now"
+                )
 
     def digest(self) -> bytes:
-        """Return a digest of the graph's, its data's and the tokenizer's bytes."""
+        """Return a digest of the graph's, its data's and the tokenizer's bytes.
+
+        Raises:
+            ModelFormatError: If a file is missing, empty, or no longer what it was when the model was found.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for path in (self.onnx, *self.onnx_data, self.tokenizer):
             content = hashlib.blake2b(digest_size=16)
@@ -71,12 +100,25 @@ class ModelFiles:
                 while block := file.read(1 << 20):
                     content.update(block)
             digest.update(content.digest())
+        self.refuse_change()
         return digest.digest()
 
     def graph_contains(self, name: bytes) -> bool:
         """Tell whether an operator's name stands in the graph's file."""
         with _opened(self.onnx) as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             return content.find(name) >= 0
+
+
+_Seen: TypeAlias = "tuple[Path, tuple[int, int, int] | None]"
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from another in its place: number, size and time; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -172,9 +214,9 @@ def _read_files(name: str, resolved: hub.ResolvedModel, config: ColbertConfig) -
     graph = next(file for file in resolved.files if file.endswith(".onnx"))
     data = [Path(file).name for file in external_data(resolved.files, graph)]
     onnx = plain_copy_for_external_data(folder / graph, data) if data else folder / graph
-    checkpoint, network_file = folder / "model.safetensors", folder / "config.json"
+    checkpoint, network_file = folder / CHECKPOINT, folder / "config.json"
     network = read_json(network_file) if network_file.is_file() else {}
-    return ModelFiles(
+    found = ModelFiles(
         name=name,
         folder=folder,
         config=config,
@@ -187,6 +229,7 @@ def _read_files(name: str, resolved: hub.ResolvedModel, config: ColbertConfig) -
         hidden_size=network.get("hidden_size"),
         revision=resolved.revision,
     )
+    return found.as_seen_now()
 
 
 _said: set[str] = set()
