@@ -135,6 +135,12 @@ def arguments() -> argparse.Namespace:
     return options
 
 
+def collections_in(folder: Path) -> list[str]:
+    """Name the collections that are measured by default where any of them is there, else all that are: see held_out.py."""
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return list(COLLECTIONS) if set(COLLECTIONS) & set(found) else found
+
+
 def collection_of(name: str, options: argparse.Namespace) -> Collection:
     """Read a collection with the queries that are measured."""
     collection = read_collection(options.data / "ir" / name)
@@ -149,7 +155,7 @@ def main() -> None:
     facts: Facts = {}
     found: Measured = {}
     on_sample: Measured = {}
-    for name in options.collection or COLLECTIONS:
+    for name in options.collection or collections_in(options.data / "ir"):
         collection = collection_of(name, options)
         candidates = bm25_candidates(collection, DEPTH)
         facts[name] = {"documents": len(collection.documents), "queries": len(collection.queries)}

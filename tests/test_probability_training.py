@@ -10,6 +10,7 @@ import pytest
 from conftest import training_module
 
 from laterank.model.calibration import Calibration, read_calibrations
+from laterank.model.files import BUNDLED_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,21 @@ def test_the_order_of_equal_probabilities_changes_nothing(probability: ModuleTyp
     labels = np.array([1.0] * 50 + [0.0] * 50)
     assert probability.expected_calibration_error(np.full(100, 0.5), labels) == 0.0
     assert len(probability.reliability([0.2, 0.9], [0, 1])) == 2
+
+
+def test_the_documentation_says_how_far_the_shipped_map_can_be_trusted() -> None:
+    """Of the diagram's pairs: the error where probabilities are not near 0, and the highest of them."""
+    root = Path(__file__).parent.parent
+    diagram = json.loads((root / "benchmarks" / "results" / "calibration.json").read_text(encoding="utf-8"))
+    likely = [one for one in diagram["bins"] if one["predicted"] >= 0.1]
+    pairs = sum(one["count"] for one in likely)
+    gap = sum(abs(one["predicted"] - one["observed"]) * one["count"] for one in likely) / pairs
+    last = diagram["bins"][-1]
+    shipped = json.loads((BUNDLED_FOLDER / "calibration.json").read_text(encoding="utf-8"))
+    page = (root / "docs" / "scores.md").read_text(encoding="utf-8")
+    assert f"error is {shipped['expected_calibration_error']:.4f}, in which" in page
+    assert f"those given 0.1 or more, what is given and what is observed lie {gap:.2f} apart" in page
+    assert (
+        f"the highest, given {last['predicted']:.2f} on\naverage, {last['observed']:.0%} were relevant"
+        in page
+    )

@@ -1,6 +1,9 @@
 """What a lent machine trained comes back in parts: whole, or not at all."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
@@ -68,15 +71,22 @@ def test_lent_weights_come_back(tmp_path: Path, start: str, largest: int | None)
     lend, model, stages = (training_module(name) for name in ("lend", "model", "stages"))
     torch.manual_seed(0)
     teacher, *ends = (model.ColbertModel(96, [model.Shape(1, 8)]) for _ in range(3))
-    weights = {name: lend.without_words(end) for name, end in zip(lend.STAGES, ends, strict=True)}
-    torch.save(weights, tmp_path / lend.RESULT)
-    lend.split(tmp_path / lend.RESULT, tmp_path / "lent" / lend.RESULTS)
-    begin = lend.Begin(start)
-    (tmp_path / "lent" / "begin.json").write_text(json.dumps(asdict(begin)), encoding="utf-8")
-    for name in lend.STAGES:
-        (tmp_path / "lent" / lend.RESULTS / f"{name}.jsonl").write_text(f"{name}\n", encoding="utf-8")
+    begin, lent = lend.Begin(start), tmp_path / "lent"
+    lent.mkdir()
+    (lent / "begin.json").write_text(json.dumps(asdict(begin)), encoding="utf-8")
+    work, turn = lent / "work", np.eye(96, dtype=np.float32)[::-1]
+    assert lend.write_results(work, lent / lend.RESULTS) == []
+    (work / lend.TURN).parent.mkdir(parents=True)
+    np.save(work / lend.TURN, turn)
     words = teacher.state_dict()[lend.WORDS].clone()
-    lend.take(tmp_path / "lent", tmp_path / "stage", teacher, begin)
+    taken = []
+    for name, end in zip(lend.STAGES, ends, strict=True):
+        lend.save(end, work / name / lend.FINAL)
+        (work / name / lend.LOG).write_text(f"{name}\n", encoding="utf-8")
+        taken.append(name)  # the first stage alone is worth carrying, too
+        assert lend.write_results(work, lent / lend.RESULTS) == taken
+        assert lend.take(lent, tmp_path / "stage", teacher, begin) == taken
+    assert np.array_equal(np.load(tmp_path / "stage" / lend.TURN), turn)
     for name, end in zip(lend.STAGES, ends, strict=True):
         found = stages.stored(tmp_path / "stage" / name / lend.FINAL, None).state_dict()
         if largest is None:
@@ -93,18 +103,62 @@ def test_lent_weights_come_back(tmp_path: Path, start: str, largest: int | None)
 
 def test_lent_weights_without_a_log_leave_the_stages_as_they_were(tmp_path: Path) -> None:
     """A folder of another run is told first; then every file that is missing is named, so that one more fetch is enough."""
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    lend = training_module("lend")
+    lent, stage = tmp_path / "lent", tmp_path / "stage"
+    lent.mkdir()
+    with pytest.raises(ValueError, match=r"lent has no begin\.json"):
+        lend.take(lent, stage, None, lend.Begin("wide"))
+    (lent / "begin.json").write_text('{"start": "wide"}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"was packed for .*wide.* give the options that it was packed with"):
+        lend.take(lent, stage, None, lend.Begin("narrowed"))
+    with pytest.raises(ValueError, match=r"results has no weights\.pt\.sha256"):
+        lend.take(lent, stage, None, lend.Begin("wide"))
+    torch.save(dict.fromkeys(lend.STAGES), tmp_path / lend.RESULT)
+    lend.split(tmp_path / lend.RESULT, lent / lend.RESULTS)
+    (lent / lend.RESULTS / f"{lend.STAGES[0]}.jsonl").touch()
+    with pytest.raises(ValueError, match=rf"{lend.STAGES[1]}\.jsonl is missing: fetch all files"):
+        lend.take(lent, stage, None, lend.Begin("wide"))
+    assert not stage.exists()
+
+
+def test_a_stage_that_trained_here_is_not_written_over(tmp_path: Path) -> None:
+    """Its steps would be lost."""
     pytest.importorskip("torch", reason="training needs torch")
     lend = training_module("lend")
-    (tmp_path / "lent" / lend.RESULTS).mkdir(parents=True)
-    (tmp_path / "lent" / lend.RESULTS / f"{lend.STAGES[0]}.jsonl").touch()
-    with pytest.raises(ValueError, match=r"lent has no begin\.json"):
-        lend.take(tmp_path / "lent", tmp_path / "stage", None, lend.Begin("wide"))
-    (tmp_path / "lent" / "begin.json").write_text('{"start": "wide"}', encoding="utf-8")
-    with pytest.raises(ValueError, match=r"was packed for .*wide.* give the options that it was packed with"):
-        lend.take(tmp_path / "lent", tmp_path / "stage", None, lend.Begin("narrowed"))
-    with pytest.raises(ValueError, match=rf"{lend.STAGES[1]}\.jsonl is missing: fetch all files"):
-        lend.take(tmp_path / "lent", tmp_path / "stage", None, lend.Begin("wide"))
-    assert not (tmp_path / "stage").exists()
+    checkpoint = tmp_path / "stage" / lend.STAGES[0] / lend.CHECKPOINT
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    (tmp_path / "begin.json").write_text('{"start": "wide"}', encoding="utf-8")
+    with pytest.raises(ValueError, match="has a checkpoint of its own: go on without --take"):
+        lend.take(tmp_path, tmp_path / "stage", None, lend.Begin("wide"))
+
+
+def test_what_is_packed_trains_alone(tmp_path: Path) -> None:
+    """The programs and the package go along, and need nothing of this checkout nor what measures rankings."""
+    pytest.importorskip("torch", reason="training needs torch")
+    lend = training_module("lend")
+    lend.copy_code(tmp_path / "code", with_model=False)
+    assert not list(tmp_path.rglob("*.onnx"))
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < 3 << 20
+    seen = (
+        "import sys, lend, laterank\n"
+        "wanted = {name for name in sys.modules if name.split('.')[0] in ('ir_measures', 'bm25s', 'pytrec_eval')}\n"
+        "print(sorted(wanted), laterank.__file__, lend.__file__)\n"
+    )
+    places = [str(tmp_path / "code" / part) for part in ("src", "training")]
+    done = subprocess.run(
+        [sys.executable, "-c", seen],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    wanted, package, program = done.stdout.split()
+    assert wanted == "[]"
+    assert Path(package).is_relative_to(tmp_path)
+    assert Path(program).is_relative_to(tmp_path)
 
 
 def test_a_start_s_words_are_those_that_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

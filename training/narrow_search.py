@@ -11,7 +11,7 @@ import torch
 from colbert_teacher import load_teacher
 from model import HEAD_SIZE, ColbertModel, Shape
 from narrow import Reading, embedded
-from passages import fitting_rows, read_passages
+from passages import PASSAGES, fitting_rows, read_passages
 from tokens import LAYOUT, ColbertTokenizer
 from torch import Tensor
 
@@ -105,7 +105,7 @@ def main() -> None:
     options = parser.parse_args()
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8")
     tokenizer = ColbertTokenizer(options.work / "source" / "tokenizer.json", LAYOUT)
-    passages = read_passages(options.work / "passages.jsonl.gz")
+    passages = read_passages(options.work / PASSAGES)
     errors = layer_errors(teacher, fitting_rows(passages, tokenizer))
     for layer, (found, shape) in enumerate(zip(errors, search(errors, options.budget), strict=True)):
         print(

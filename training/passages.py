@@ -16,6 +16,7 @@ from records import read_lines, read_pairs, read_records
 from technical import ABSTRACTS_FILE
 from tokens import ColbertTokenizer
 
+PASSAGES = "passages.jsonl.gz"
 SHORT_WORDS, LONG_WORDS = (30, 120), (120, 230)
 LONG_SHARE = 0.45
 FITTING_PASSAGES = 384
@@ -111,7 +112,7 @@ def build_passages(data_folder: Path, more_text: Path | None, work: Path, seed: 
 
     The work folder holds every development query already, so that no passage shares its text.
     """
-    place = work / "passages.jsonl.gz"
+    place = work / PASSAGES
     if place.exists():
         return place
     rng = random.Random(seed)

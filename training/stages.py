@@ -13,7 +13,7 @@ from distil import RowRecipe, distilled, turn_teacher
 from model import ColbertModel, model_of
 from passages import Passage, fitting_rows
 from rank_distil import RankRecipe, rank_distilled
-from rows import SHARD_PASSAGES
+from rows import SHARD_PASSAGES, settle_precision
 from shipped import SHIPPED, load_shipped
 from starts import STARTS
 from tokens import ColbertTokenizer
@@ -116,7 +116,7 @@ def both_stages(
     ``source`` has the weights of MiniLM, for a start that reads them.
 
     Raises:
-        SystemExit: At the first checkpoint after ``stop_at``, in seconds since the epoch.
+        SystemExit: At the last checkpoint that leaves no time for another before ``stop_at``, in seconds since the epoch.
     """
     row_end, ranking_end = (folder / name / FINAL for name in STAGES)
     if row_end.exists() and ranking_end.exists():
@@ -124,7 +124,10 @@ def both_stages(
     recipe, ranking = replace(RowRecipe(), first_shard=begin.first_shard), RankRecipe()
     if device() != "cpu":
         recipe = replace(recipe, parts=1, part_tokens=8192)
-    start = student_of(begin, teacher, source, lessons.passages, tokenizer, folder).to(device())
+    settle_precision(folder)
+    start = None
+    if not row_end.exists():  # then neither the start nor a turn towards it is needed any more
+        start = student_of(begin, teacher, source, lessons.passages, tokenizer, folder).to(device())
     teacher.to(device())
     turn_teacher(teacher, start if begin.go_on else None, lessons.passages, tokenizer, recipe, folder)
     score = DevLog(lessons.dev, tokenizer, recipe.parts)

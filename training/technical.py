@@ -24,6 +24,7 @@ HELD_OUT_ONE_IN = 8
 SOURCE = "technical-sentence"
 ABSTRACTS = "abstract"
 ABSTRACTS_FILE = "abstracts.jsonl.gz"
+TECHNICAL_DEV = "technical-dev.jsonl"
 
 
 def prose(more_text: Path, held_out: HeldOut, rng: random.Random) -> Records:
@@ -39,7 +40,7 @@ def prose(more_text: Path, held_out: HeldOut, rng: random.Random) -> Records:
 
 def build_technical(more_text: Path, data_folder: Path, work: Path, seed: int = 0) -> None:
     """Write ``technical-train.jsonl`` and ``technical-dev.jsonl`` once: a sentence asks for the rest of its passage."""
-    if (work / "technical-dev.jsonl").exists():
+    if (work / TECHNICAL_DEV).exists():
         return
     rng = random.Random(seed)
     train, dev = split(prose(more_text, judged(data_folder / "ir"), rng), HELD_OUT_ONE_IN, rng)

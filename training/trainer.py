@@ -14,6 +14,7 @@ import torch
 from model import ColbertModel
 from torch import Tensor, nn
 
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 Facts = dict[str, float]
 PartLoss = Callable[[], tuple[Tensor, Facts]]
 Score = Callable[[ColbertModel], Facts]
@@ -70,8 +71,9 @@ class Trainer:
         self.trained = [*body, *head, *self.extra.values()]
         self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
         self.position, self.started = 0, time.time()
+        self.saved_at = self.started
         folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoint = folder / "checkpoint.pt"
+        self.checkpoint = folder / CHECKPOINT
         if self.checkpoint.exists():
             self._resume()
 
@@ -102,16 +104,19 @@ class Trainer:
 
     def _log(self, facts: Facts) -> None:
         rounded = {name: round(value, 5) for name, value in facts.items()}
-        with (self.folder / "log.jsonl").open("a") as lines:
+        with (self.folder / LOG).open("a") as lines:
             lines.write(json.dumps(rounded | {"seconds": round(time.time() - self.started)}) + "\n")
 
     def save(self, position: int, *, scored: bool = False) -> None:
-        """Remember the position and write a checkpoint in one move; end the program when its time is over.
+        """Remember the position and write a checkpoint in one move; end the program where there is no time for another.
 
         ``scored`` asks for the student's score in the log.
+
+        Raises:
+            SystemExit: If as much time again as passed since the last checkpoint would be too long.
         """
-        if scored and self.score:
-            self._log({"position": position} | self.score(self.student))
+        if scored and self.score and (found := self.score(self.student)):
+            self._log({"position": position} | found)
         self.position = position
         state = {
             "model": self.student.state_dict(),
@@ -121,5 +126,7 @@ class Trainer:
         }
         torch.save(state, self.checkpoint.with_suffix(".part"))
         self.checkpoint.with_suffix(".part").rename(self.checkpoint)
-        if self.stop_at is not None and time.time() > self.stop_at:
+        now = time.time()
+        taken, self.saved_at = now - self.saved_at, now
+        if self.stop_at is not None and now + taken > self.stop_at:
             raise SystemExit(f"time is over at {self.folder.name} {position}; run again to go on")
