@@ -13,6 +13,7 @@ from typing import Any
 from laterank.evaluation.machine import PACKAGES, package_versions
 from laterank.evaluation.statistics import RESAMPLES, SEED, Estimate, Summary, summarise
 from laterank.evaluation.tables import Table, difference_text
+from laterank.model.files import find_model
 
 __all__ = ["BASELINES", "Facts", "Measured", "made_by", "query_values", "write_report"]
 
@@ -52,7 +53,7 @@ def write_report(folder: Path, found: Measured, sample: Measured, facts: Facts, 
         depth: BM25's candidates a query.
     """
     collections, mean = summarise(found, list(BASELINES))
-    made = made_by("benchmarks/quality.py")
+    made = made_by("benchmarks/quality.py") | {"bundled model": find_model().digest().hex()}
     content = {
         "made": made,
         "depth": depth,

@@ -1,4 +1,4 @@
-"""The texts that speed is measured with: real paragraphs of two lengths."""
+"""The texts that speed is measured with: real paragraphs of three lengths."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from laterank.evaluation.lines import json_lines
 __all__ = ["QUERY", "passages"]
 
 QUERY = "Which bridge was the longest of its time when it was opened?"
-RANGES = {"d50": (35, 65), "d200": (150, 250)}
-"""Tokens of the documents called d50 and d200."""
+RANGES = {"d50": (35, 65), "d200": (150, 250), "d400": (350, 480)}
+"""Tokens of the documents called so."""
 EXAMPLES = Path(__file__).parent.parent / "examples" / "data" / "abstracts.jsonl"
 LOOKED_AT = 20_000
 

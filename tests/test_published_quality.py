@@ -18,6 +18,7 @@ from laterank.evaluation.first_stage import bm25_candidates
 from laterank.evaluation.measures import measured_values
 from laterank.evaluation.statistics import summarise
 from laterank.evaluation.tables import difference_text, estimate_text
+from laterank.model.files import find_model
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -25,6 +26,8 @@ COLLECTIONS = ROOT.parent / "shared" / "data" / "ir"
 ENCODED = 6
 """Queries that are reranked by the model: some 600 documents, a quarter of a minute on two cores."""
 
+MET_NEVER = RESULTS / "held_out"
+"""Collections that nothing about the model was chosen by."""
 PUBLISHED = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8"))["results"]
 QUERIES = json.loads((RESULTS / "quality_queries.json").read_text(encoding="utf-8"))
 
@@ -45,6 +48,13 @@ def test_the_first_stage_has_the_published_values(name: str) -> None:
     assert values["nDCG@10"] == pytest.approx(QUERIES[name]["bm25"], abs=1e-4)
     means = {measure: round(float(np.mean(list(found.values()))), 6) for measure, found in values.items()}
     assert means == {measure: PUBLISHED[name]["bm25"][measure] for measure in values}
+
+
+@pytest.mark.parametrize("folder", [RESULTS, MET_NEVER])
+def test_the_published_values_are_the_bundled_model_s(folder: Path) -> None:
+    """Another model wants ``benchmarks/quality.py`` run again."""
+    published = json.loads((folder / "quality.json").read_text(encoding="utf-8"))
+    assert published["made"]["bundled model"] == find_model().digest().hex()
 
 
 def test_the_model_card_has_the_published_values() -> None:
@@ -114,6 +124,23 @@ def test_the_documentation_prints_what_the_queries_give() -> None:
     cells = " | ".join(f"{of_queries(name)['bundled'].means['nDCG@10'].mean * 100:.1f}" for name in QUERIES)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"| **+ laterank, bundled model** | {cells} |" in readme
+
+
+def test_the_documentation_prints_what_the_collections_give_that_it_had_never_met() -> None:
+    """Each row of the table, and the mean."""
+    published = json.loads((MET_NEVER / "quality.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "measured.md").read_text(encoding="utf-8")
+    section = page[page.index("### On collections that it had never met") :]
+    systems = ("bm25", "bundled", "bundled-64", "answerai-colbert-small-v1-int8")
+    assert len(published["collections"]) >= 6
+    for name, sizes in published["collections"].items():
+        values = [f"{published['results'][name][system]['nDCG@10'] * 100:.1f}" for system in systems]
+        low, high = published["results"][name]["bundled"]["differences"][systems[-1]]["nDCG@10"][1:]
+        cells = " | ".join([*values, f"{low * 100:+.1f} to {high * 100:+.1f}"])
+        assert f"| {name} ({sizes['documents']} / {sizes['queries']}) | " in section
+        assert f" | {cells} |" in section
+    values = [f"**{published['mean'][system]['nDCG@10'] * 100:.1f}**" for system in systems]
+    assert f"| **mean** | | {' | '.join(values)} |" in section
 
 
 def of_queries(name: str) -> dict:

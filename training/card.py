@@ -42,7 +42,7 @@ kind (70.5) was known before this one was made. The published weights it starts 
 
 {table}
 
-INT8 against fp32: cosine of token embeddings {cosine_mean:.4f} on average, {cosine_p1:.4f} at the first percentile; {speed:.1f} times
+INT8 against fp32 (with the word embeddings that ship): cosine of token embeddings {cosine_mean:.4f} on average, {cosine_p1:.4f} at the first percentile; {speed:.1f} times
 the tokens a second on one CPU thread with AVX-512 VNNI. Activations are quantised per run, so encode one text per run for embeddings that
 do not depend on batch mates.
 
