@@ -69,7 +69,7 @@ def smart_records(text: str) -> Iterator[tuple[str, dict[str, str]]]:
         )
 
 
-def smart(read: Read, files: str, relevant_column: int) -> Judged:
+def smart(read: Read, files: str) -> Judged:
     """Read a SMART collection: ``.T`` is a title, ``.W`` a text; ``files`` lacks the endings."""
     made = Judged()
     for name, parts in smart_records(read(f"{files}.ALL")):
@@ -78,18 +78,18 @@ def smart(read: Read, files: str, relevant_column: int) -> Judged:
         made.queries[name] = f"{parts.get('T', '')} {parts['W']}".strip()
     for line in read(f"{files}.REL").splitlines():
         if cells := line.split():
-            made.judge(cells[0], cells[relevant_column])
+            made.judge(cells[0], cells[1])
     return made
 
 
 def med(read: Read) -> Judged:
     """Read MEDLINE abstracts, each judged for each of 30 questions."""
-    return smart(read, "med/MED", 2)
+    return smart(read, "med/MED")
 
 
 def cisi(read: Read) -> Judged:
     """Read abstracts of library science; its later queries are abstracts, too."""
-    return smart(read, "CISI", 1)
+    return smart(read, "CISI")
 
 
 def bioasq(read: Read) -> Judged:

@@ -41,7 +41,7 @@ def of_files(**files: str) -> held_out.Read:
 
 def test_a_smart_collection_is_read_and_written(tmp_path: Path) -> None:
     """Titles, line breaks, queries that nothing answers; and the same bytes each time."""
-    made = held_out.med(of_files(MED_ALL=ALL, MED_QRY=QUERIES, MED_REL="1 0 1 1\n1 0 2 1\n1 0 99 1\n"))
+    made = held_out.med(of_files(MED_ALL=ALL, MED_QRY=QUERIES, MED_REL="1 1 1\n1 2 1\n\n1 99 1\n"))
     assert held_out.write(made, tmp_path / "one") == "3 documents, 1 of 2 queries"
     held_out.write(made, tmp_path / "two")
     for name in ("corpus.jsonl.gz", "queries.jsonl.gz", "qrels.tsv"):
