@@ -1,6 +1,6 @@
 """Judged collections that the embedded model has never met, made from public repositories.
 
-Run ``python benchmarks/held_out.py FOLDER``, then ``python benchmarks/quality.py --data FOLDER --collection NAME ...``. Nothing about
+Run ``python benchmarks/held_out.py FOLDER``, then ``python benchmarks/quality.py --data FOLDER --results RESULTS``. Nothing about
 the model was trained, chosen or tuned with any of them. Files come at fixed commits, so that a collection is the same wherever it is made.
 """
 

@@ -155,7 +155,8 @@ def main() -> None:
     facts: Facts = {}
     found: Measured = {}
     on_sample: Measured = {}
-    for name in options.collection or collections_in(options.data / "ir"):
+    names = options.collection or collections_in(options.data / "ir")
+    for name in names:
         collection = collection_of(name, options)
         candidates = bm25_candidates(collection, DEPTH)
         facts[name] = {"documents": len(collection.documents), "queries": len(collection.queries)}
@@ -170,7 +171,7 @@ def main() -> None:
         few = {query: candidates[query] for query in sample.queries}
         for system in sampled:
             on_sample[name] |= measure(system, sample, few, options.build / "quality")
-    part = options.limit or options.only or options.collection
+    part = options.limit or options.only or tuple(names) != COLLECTIONS
     results = options.results or (options.build / "quality-part" if part else HERE / "results")
     write_report(results, found, on_sample if sampled else {}, facts, depth=DEPTH)
     print(f"wrote {results / 'quality.md'}")

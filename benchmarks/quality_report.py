@@ -122,7 +122,7 @@ def _plain(systems: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
 
 
 def _rounded(difference: Estimate) -> list[float]:
-    return [round(value, 4) for value in (difference.mean, difference.low, difference.high)]
+    return [round(value, 6) for value in (difference.mean, difference.low, difference.high)]
 
 
 def _introduction(depth: int) -> list[str]:

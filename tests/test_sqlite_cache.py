@@ -686,6 +686,33 @@ for place in ("new.sqlite", "new/folder/rows.sqlite"):
     assert "is out of reach: [Errno 13] Permission denied" in printed
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
+def test_a_cache_that_goes_out_of_reach_says_so(public: Path) -> None:
+    """With what the system said, and by this package's own error, at every call."""
+    public.parent.chmod(0o777)
+    printed = run(
+        """
+folder = path + ".folder"
+os.mkdir(folder)
+cache = SqliteCache(os.path.join(folder, "rows.sqlite"), memory_bytes=0)
+cache.put_many({b"a": np.ones((3, 4), np.float32)})
+os.chmod(folder, 0)
+for ask in (len, lambda cache: cache.get_many([b"a"]), lambda cache: cache.contains_many([b"a"])):
+    try:
+        print(ask(cache))
+    except CacheError as error:
+        print(error)
+os.chmod(folder, 0o700)
+print(len(cache))
+""",
+        public,
+    )
+    *said, count = printed.splitlines()
+    assert len(said) == 3
+    assert all("is out of reach: [Errno 13] Permission denied" in line for line in said)
+    assert count == "1"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="limits of another kind")
 def test_a_full_disk_fails_no_put(public: Path) -> None:
     """What cannot be kept is returned all the same, what was kept before is still there, and it is said once."""

@@ -114,8 +114,12 @@ def test_lent_weights_without_a_log_leave_the_stages_as_they_were(tmp_path: Path
         lend.take(lent, stage, None, lend.Begin("narrowed"))
     with pytest.raises(ValueError, match=r"results has no weights\.pt\.sha256"):
         lend.take(lent, stage, None, lend.Begin("wide"))
-    torch.save(dict.fromkeys(lend.STAGES), tmp_path / lend.RESULT)
-    lend.split(tmp_path / lend.RESULT, lent / lend.RESULTS)
+    for weights, said in (({}, "is of an earlier program"), ({"turn": None}, "")):
+        torch.save(dict.fromkeys(lend.STAGES) | weights, tmp_path / lend.RESULT)
+        lend.split(tmp_path / lend.RESULT, lent / lend.RESULTS)
+        if said:
+            with pytest.raises(ValueError, match=said):
+                lend.take(lent, stage, None, lend.Begin("wide"))
     (lent / lend.RESULTS / f"{lend.STAGES[0]}.jsonl").touch()
     with pytest.raises(ValueError, match=rf"{lend.STAGES[1]}\.jsonl is missing: fetch all files"):
         lend.take(lent, stage, None, lend.Begin("wide"))
@@ -138,7 +142,7 @@ def test_what_is_packed_trains_alone(tmp_path: Path) -> None:
     """The programs and the package go along, and need nothing of this checkout nor what measures rankings."""
     pytest.importorskip("torch", reason="training needs torch")
     lend = training_module("lend")
-    lend.copy_code(tmp_path / "code", with_model=False)
+    lend.copy_code(tmp_path / "code")
     assert not list(tmp_path.rglob("*.onnx"))
     assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < 3 << 20
     seen = (

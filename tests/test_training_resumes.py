@@ -334,7 +334,7 @@ def test_a_stage_computes_to_its_end_as_it_began(tmp_path: Path, monkeypatch: py
 def test_a_run_of_some_minutes_ends_before_they_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the last checkpoint that leaves time for another, and goes on from there."""
+    """At the first checkpoint after which there is no time for another, and goes on from there; the last of all ends nothing."""
     pytest.importorskip("torch", reason="training needs torch")
     trainer_module, model = training_module("trainer"), training_module("model")
     now = [0.0]
@@ -354,4 +354,6 @@ def test_a_run_of_some_minutes_ends_before_they_are_over(
             with pytest.raises(SystemExit, match="run again to go on"):
                 limited.save(position)
     assert now[0] == 8.0
-    assert trainer(stop_at=None).position == 2
+    now[0] = 9.9
+    limited.save(3, last=True)
+    assert trainer(stop_at=None).position == 3

@@ -116,7 +116,8 @@ def visit(trainer: Trainer, shard: Shard, tokenizer: ColbertTokenizer, recipe: R
         progress = (trainer.position + number / len(groups)) / recipe.visits
         trainer.step([part(chosen) for chosen in group], progress)
     position = trainer.position + 1
-    trainer.save(position, scored=position % recipe.score_every == 0 or position == recipe.visits)
+    last = position == recipe.visits
+    trainer.save(position, scored=position % recipe.score_every == 0 or last, last=last)
 
 
 def distilled(

@@ -15,6 +15,7 @@ import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -46,12 +47,23 @@ def pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer:
     Raises:
         ValueError: If it is more than 64 MiB, the start needs more than the teacher's weights, or the folder is there.
     """
-    if begin.start == "minilm":
+    if begin.start == "minilm" or begin.go_on:
         raise ValueError(
-            "--pack carries the teacher's weights, and no others: choose another --start than minilm"
+            "--pack carries the teacher's weights, and no others: choose another --start than minilm, and no --go-on"
         )
     if folder.exists():
         raise ValueError(f"--pack {folder} is there already: name a folder that is not, or delete it")
+    with TemporaryDirectory(dir=folder.absolute().parent) as draft:
+        size = _pack(Path(draft) / folder.name, begin, lessons, teacher, tokenizer)
+        if size > MOST_BYTES:
+            raise ValueError(
+                f"{folder} would have {size:,} bytes, expected at most {MOST_BYTES:,}: train on fewer shards"
+            )
+        (Path(draft) / folder.name).rename(folder)
+    return size
+
+
+def _pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer: Path) -> int:
     for name in TEACHER:
         place = folder / "teacher" / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -62,22 +74,17 @@ def pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer:
     few = [shortened(made) for made in first_of_each(lessons.dev)]
     write_lines(folder / "dev.jsonl.gz", list(map(asdict, few)))
     np.save(folder / "target.npy", lessons.target.numpy())
-    copy_code(folder / "code", with_model=begin.go_on)
+    copy_code(folder / "code")
     (folder / "begin.json").write_text(json.dumps(asdict(begin)) + "\n", encoding="utf-8")
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if size > MOST_BYTES:
-        raise ValueError(
-            f"{folder} has {size:,} bytes, expected at most {MOST_BYTES:,}: train on fewer shards"
-        )
-    return size
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def copy_code(folder: Path, *, with_model: bool) -> None:
-    """Copy this folder's programs and the package, of which only a run that goes on needs the model."""
+def copy_code(folder: Path) -> None:
+    """Copy this folder's programs and the package without its model."""
     (folder / "training").mkdir(parents=True)
     for program in Path(__file__).parent.glob("*.py"):
         shutil.copyfile(program, folder / "training" / program.name)
-    left_out = shutil.ignore_patterns("__pycache__", *(() if with_model else (SHIPPED.name,)))
+    left_out = shutil.ignore_patterns("__pycache__", SHIPPED.name)
     shutil.copytree(ROOT / "src", folder / "src", ignore=left_out)
 
 
@@ -115,7 +122,7 @@ def train(folder: Path, stop_at: float | None) -> None:
     On a machine that has the results of another but not its checkpoints, the stages that ended there are not run again.
 
     Raises:
-        SystemExit: At the last checkpoint that leaves no time for another before ``stop_at``.
+        SystemExit: At the first checkpoint after which there is no time for another before ``stop_at``.
     """
     begin, work = packed_begin(folder), folder / "work"
     tokenizer = ColbertTokenizer(folder / "tokenizer.json", LAYOUT)
@@ -138,7 +145,9 @@ def begun_in(stage: Path) -> bool:
 def write_results(work: Path, results: Path) -> list[str]:
     """Write the weights of the stages that ended, in parts, their logs, and how the teacher was turned; return their names."""
     ended = [name for name in STAGES if (work / name / FINAL).exists()]
-    if ended:
+    if any(
+        not (results / f"{name}.jsonl").exists() for name in ended
+    ):  # what is there may be on its way already
         weights: dict[str, object] = {name: without_words(load(work / name / FINAL)) for name in ended}
         weights[TURN.stem] = torch.from_numpy(np.load(work / TURN))
         torch.save(weights, work / RESULT)
@@ -170,6 +179,8 @@ def take(folder: Path, stage: Path, teacher: ColbertModel, begin: Begin) -> list
     if any((stage / name / CHECKPOINT).exists() for name in STAGES):
         raise ValueError(f"{stage} has a checkpoint of its own: go on without --take, or name another --work")
     weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
+    if TURN.stem not in weights:
+        raise ValueError(f"{folder / RESULTS} is of an earlier program, and lacks how the teacher was turned")
     ended = [name for name in STAGES if name in weights]
     logs = {name: folder / RESULTS / f"{name}.jsonl" for name in ended}
     if missing := [str(log) for log in logs.values() if not log.is_file()]:

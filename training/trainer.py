@@ -15,6 +15,8 @@ from model import ColbertModel
 from torch import Tensor, nn
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+MARGIN = 1.2
+"""How much longer than the last interval between two checkpoints the next may take: some score the student, too."""
 Facts = dict[str, float]
 PartLoss = Callable[[], tuple[Tensor, Facts]]
 Score = Callable[[ColbertModel], Facts]
@@ -107,13 +109,13 @@ class Trainer:
         with (self.folder / LOG).open("a") as lines:
             lines.write(json.dumps(rounded | {"seconds": round(time.time() - self.started)}) + "\n")
 
-    def save(self, position: int, *, scored: bool = False) -> None:
+    def save(self, position: int, *, scored: bool = False, last: bool = False) -> None:
         """Remember the position and write a checkpoint in one move; end the program where there is no time for another.
 
-        ``scored`` asks for the student's score in the log.
+        ``scored`` asks for the student's score in the log; ``last`` tells that no step is left, and nothing to end for.
 
         Raises:
-            SystemExit: If as much time again as passed since the last checkpoint would be too long.
+            SystemExit: If there is no time for another checkpoint, which takes as long as this one did, or a little longer.
         """
         if scored and self.score and (found := self.score(self.student)):
             self._log({"position": position} | found)
@@ -128,5 +130,5 @@ class Trainer:
         self.checkpoint.with_suffix(".part").rename(self.checkpoint)
         now = time.time()
         taken, self.saved_at = now - self.saved_at, now
-        if self.stop_at is not None and now + taken > self.stop_at:
+        if not last and self.stop_at is not None and now + MARGIN * taken > self.stop_at:
             raise SystemExit(f"time is over at {self.folder.name} {position}; run again to go on")

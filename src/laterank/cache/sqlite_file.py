@@ -173,7 +173,7 @@ class SqliteFile:
         if self._earlier_log is None:
             return
         log = log_of(self.path)
-        if self.path.exists() and log.exists() and identity(log) == self._earlier_log:
+        if identity(self.path) is not None and identity(log) == self._earlier_log:
             raise sqlite3.OperationalError(
                 f"another file was put in its place while it was in use, and {log.name} is still the earlier one's: end "
                 f"the processes that use it, then delete {log.name} and {self.path.name}-shm"

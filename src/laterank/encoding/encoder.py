@@ -310,7 +310,7 @@ class ColbertEncoder(TextReader):
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            "files": replace(self.files, seen=()),
+            "files": self.files,
             "truncate_dim": self._truncate_dim,
             "pool_factor": self._pool_factor,
             "providers": self._providers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from mmap import ACCESS_READ, mmap
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 BUNDLED = "bundled"
 """The name of the model inside the wheel."""
 BUNDLED_FOLDER = Path(__file__).parent / BUNDLED
-CHECKPOINT = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,7 @@ class ModelFiles:
 
     def as_seen_now(self) -> ModelFiles:
         """Return the same model with its files as they are now: for another process, maybe on another machine."""
-        own = (self.onnx, *self.onnx_data, self.tokenizer, *(layer / CHECKPOINT for layer in self.dense))
-        more = (path for path in (self.linear, self.calibration) if path is not None)
-        return replace(self, seen=tuple((path, _stamp(path)) for path in (*own, *more)))
+        return replace(self, seen=_seen(path for path, _ in self.seen))
 
     def refuse_change(self) -> None:
         """Compare the files with what they were when the model was found, after something was read from them.
@@ -78,13 +75,13 @@ class ModelFiles:
         did would give rows of another model under this one's name, and cache them.
 
         Raises:
-            ModelFormatError: If one was replaced, changed or deleted meanwhile.
+            ModelFormatError: If one was replaced, written or deleted meanwhile: size or time tell, not the content.
         """
         for path, stamp in self.seen:
             if _stamp(path) != stamp:
                 raise ModelFormatError(
-                    f"{path} was changed or replaced after {self.name} was found, and parts of two models must not mix; make a new "
-                    "encoder or reranker, which reads what is there now"
+                    f"{path} was changed or replaced (or written once more) after {self.name} was found, and parts of two models "
+                    "must not mix; make a new encoder or reranker, which reads what is there now"
                 )
 
     def digest(self) -> bytes:
@@ -106,19 +103,25 @@ class ModelFiles:
     def graph_contains(self, name: bytes) -> bool:
         """Tell whether an operator's name stands in the graph's file."""
         with _opened(self.onnx) as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            return content.find(name) >= 0
+            found = content.find(name) >= 0
+        self.refuse_change()
+        return found
 
 
-_Seen: TypeAlias = "tuple[Path, tuple[int, int, int] | None]"
+_Seen: TypeAlias = "tuple[Path, tuple[int, int] | None]"
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from another in its place: number, size and time; None where there is none."""
+def _seen(paths: Iterable[Path]) -> tuple[_Seen, ...]:
+    return tuple((path, _stamp(path)) for path in paths)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return a file's size and time, or None where there is none. Its number may differ from one look to the next on a network."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -198,7 +201,8 @@ def find_model(
         raise
     if known and not known.commercial_use:
         _log_once(f"{name} is licensed under {known.licence}: no commercial use")
-    return _read_files(name, resolved, _read_settings(resolved.folder, known, config))
+    seen = _seen(resolved.folder / file for file in resolved.files)  # before any is read
+    return _read_files(name, resolved, _read_settings(resolved.folder, known, config), seen)
 
 
 def _read_settings(
@@ -209,14 +213,16 @@ def _read_settings(
     return read_config(folder, registered=known.all_settings() if known else None, given=config)
 
 
-def _read_files(name: str, resolved: hub.ResolvedModel, config: ColbertConfig) -> ModelFiles:
+def _read_files(
+    name: str, resolved: hub.ResolvedModel, config: ColbertConfig, seen: tuple[_Seen, ...]
+) -> ModelFiles:
     folder = resolved.folder
     graph = next(file for file in resolved.files if file.endswith(".onnx"))
     data = [Path(file).name for file in external_data(resolved.files, graph)]
     onnx = plain_copy_for_external_data(folder / graph, data) if data else folder / graph
-    checkpoint, network_file = folder / CHECKPOINT, folder / "config.json"
+    checkpoint, network_file = folder / "model.safetensors", folder / "config.json"
     network = read_json(network_file) if network_file.is_file() else {}
-    found = ModelFiles(
+    return ModelFiles(
         name=name,
         folder=folder,
         config=config,
@@ -228,8 +234,8 @@ def _read_files(name: str, resolved: hub.ResolvedModel, config: ColbertConfig) -
         calibration=folder / CALIBRATION_FILE if CALIBRATION_FILE in resolved.files else None,
         hidden_size=network.get("hidden_size"),
         revision=resolved.revision,
+        seen=seen,
     )
-    return found.as_seen_now()
 
 
 _said: set[str] = set()
