@@ -68,10 +68,15 @@ STAND_INS = {
         done
     """,
     "curl": 'command curl --fail-with-body --connect-to "localhost:8000:localhost:$FREE_PORT" "$@"',
-    # Training takes torch and hours: the options are looked up.
+    # Training takes torch and hours, judged collections a network: the options are looked up.
     "python": r"""
-        case $1 in make_model.py | lend.py) ;; *) command python "$@"; return ;; esac
-        for option in "$@"; do case $option in --*) grep --quiet "\"$option\"" "$1" || return 64 ;; esac; done
+        case $1 in
+            make_model.py) programs="make_model.py options.py" ;;
+            lent/code/training/lend.py) programs=lend.py ;;
+            benchmarks/held_out.py | benchmarks/quality.py) programs=$1 ;;
+            *) command python "$@"; return ;;
+        esac
+        for option in "$@"; do case $option in --*) grep --quiet "\"$option\"" $programs || return 64 ;; esac; done
     """,
 }
 """What a program is in place of itself, as the body of a bash function. The comments say why."""
@@ -83,7 +88,8 @@ WRONG = (
     "docker ps",
     "curl -s localhost:8000/",
     "cd training; python make_model.py --wrong",
-    "cd training; python lend.py --pack",
+    "cd training; python lent/code/training/lend.py --pack",
+    "python benchmarks/held_out.py --pack",
     "laterank rerank --wrong",
     "false; true",
     "nothing",

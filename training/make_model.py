@@ -15,22 +15,22 @@ from bundle import INT8_FILE, replace_bundle, write_bundle
 from card import recipe_text, write_card
 from colbert_teacher import load_teacher
 from data import Example, build, read_examples
-from distil import RowRecipe
 from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
 from lend import pack, take
 from measure import judged_scores
 from model import ColbertModel
-from more_text import TEXT, fetch_more_text, names_of
+from more_text import TEXT, fetch_more_text
+from options import arguments, begin_of, stage_folder
 from passages import PASSAGES, Passage, build_passages, read_passages
-from preflight import check_enough, check_inputs, check_same_run
+from preflight import check_enough
 from rank_distil import RankRecipe, ranking_lessons
 from relevance import calibrate_relevance
 from row_loss import DIMS
 from select_model import best_average
-from shipped import SHIPPED, check_start
+from shipped import SHIPPED
 from source import fetch_source
-from stages import FINAL, STAGES, Begin, Lessons, both_stages
+from stages import Lessons, both_stages
 from starts import STARTS
 from technical import TECHNICAL_DEV, build_abstracts, build_technical
 from tokens import LAYOUT, SHIPPED_LAYOUT, ColbertTokenizer
@@ -42,99 +42,6 @@ from laterank.model.golden import GOLDEN_FILE, write_golden
 ROOT = Path(__file__).parent.parent
 COLBERT_TEACHER = "answerai-colbert-small-v1-int8"
 DIAGRAM = ROOT / "benchmarks" / "results" / "calibration.json"
-
-
-def arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    shared = Path(__file__).parent.parent.parent / "shared"
-    parser.add_argument(
-        "--data", type=Path, default=shared / "data", help="folder with text/, train/ and ir/"
-    )
-    parser.add_argument(
-        "--teachers", type=Path, default=shared / "models", help="folder with the two teachers"
-    )
-    parser.add_argument(
-        "--work", type=Path, default=Path("work"), help="caches and checkpoints; run again to resume"
-    )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        help="from the start; a training stage ends at the first checkpoint after which there is no time for another; run again to go on",
-    )
-    parser.add_argument(
-        "--start",
-        choices=sorted(STARTS),
-        default="wide",
-        help="all of the teacher's layers made narrower (narrowed: by more), seven of them whole, or all-MiniLM-L6-v2",
-    )
-    parser.add_argument(
-        "--go-on", action="store_true", help="start from the shipped model; name a --first-shard of new text"
-    )
-    parser.add_argument("--first-shard", type=int, default=0, help="passages to begin with, in 2048s")
-    parser.add_argument(
-        "--passages-only", action="store_true", help="train on no text beyond --data, and download none"
-    )
-    parser.add_argument(
-        "--leave-out",
-        action="append",
-        default=[],
-        metavar="PACKAGE",
-        help="do without a package of more text",
-    )
-    parser.add_argument(
-        "--no-debian",
-        action="store_true",
-        help="do without all packages of Debian bookworm, on another system",
-    )
-    parser.add_argument(
-        "--fp32", action="store_true", help="measure the fp32 graph on the judged collections too"
-    )
-    parser.add_argument(
-        "--ship", action="store_true", help="replace the files in the package when every check passes"
-    )
-    parser.add_argument(
-        "--pack",
-        type=Path,
-        metavar="FOLDER",
-        help="write what a lent machine trains on, and end; see lend.py",
-    )
-    parser.add_argument(
-        "--take", type=Path, metavar="FOLDER", help="go on from what a lent machine trained in FOLDER"
-    )
-    options = parser.parse_args()
-    if options.no_debian:
-        options.leave_out = sorted({*options.leave_out, *names_of("apt")})
-    try:
-        check(options)
-    except ValueError as error:
-        parser.error(str(error))
-    return options
-
-
-def check(options: argparse.Namespace) -> None:
-    """Find out now what would otherwise end, or spoil, a run hours later.
-
-    Raises:
-        ValueError: If an input is missing, the shipped model is of another kind than the start, or the work folder was made
-            with other options.
-    """
-    check_inputs(options.data, options.teachers)
-    if options.go_on:
-        check_start(SHIPPED, STARTS[options.start])
-    inputs = {"data": str(options.data.resolve()), "teachers": str(options.teachers.resolve())}
-    check_same_run(options.work, inputs, options.work / "dev.jsonl")
-    text = {"passages-only": options.passages_only, "leave-out": sorted(options.leave_out)}
-    check_same_run(options.work, text, *(options.work / name for name in (TECHNICAL_DEV, PASSAGES)))
-    stage = stage_folder(options)
-    of_stage = {
-        "start": options.start,
-        "go-on": options.go_on,
-        "first-shard": options.first_shard,
-        "shards": RowRecipe().shards,
-    }
-    check_same_run(stage, of_stage, stage / "start.pt", *(stage / name / FINAL for name in STAGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +67,6 @@ def calibration_rows(examples: list[Example], tokenizer: ColbertTokenizer) -> li
     """Draw training documents and queries to fit the INT8 ranges on."""
     documents = random.Random(1).sample([text for made in examples for text in made.documents], 400)
     return tokenizer.documents(documents, 160) + tokenizer.queries([made.query for made in examples[:100]])
-
-
-def stage_folder(options: argparse.Namespace) -> Path:
-    """Return where checkpoints and results lie: a run must not find those of another kind."""
-    return options.work / (f"go-on-{options.first_shard}" if options.go_on else options.start)
-
-
-def begin_of(options: argparse.Namespace) -> Begin:
-    """Return where the run begins."""
-    return Begin(options.start, options.go_on, options.first_shard)
 
 
 def texts(options: argparse.Namespace) -> Texts:
@@ -221,7 +118,7 @@ def make(
 
 def main() -> None:
     """Run every stage; each keeps its result in the work folder, so a second run continues."""
-    started_at, options = time.time(), arguments()
+    started_at, options = time.time(), arguments(__doc__)
     stop_at = None if options.minutes is None else started_at + 60 * options.minutes
     out = stage_folder(options) / "out"
     out.mkdir(parents=True, exist_ok=True)
