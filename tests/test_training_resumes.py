@@ -188,20 +188,21 @@ def test_some_options_may_change_longer_than_others(preflight: ModuleType, tmp_p
 def test_what_is_left_out_leaves_the_text_that_was_written(tmp_path: Path) -> None:
     """And comes back: a source is as the options of the last run have it, and the others are kept."""
     more_text, sources = training_module("more_text"), training_module("more_text_sources")
-    chosen = sources.SOURCES[:2]
+    chosen, text = sources.SOURCES[:2], tmp_path / "text"
+    text.mkdir()
     for source in chosen:
-        (tmp_path / f"{source.name}.jsonl.gz").touch()
+        (text / f"{source.name}.jsonl.gz").touch()
     [name, *_] = [package.name for package in chosen[0].packages]
     for leave_out in ([], [], [name]):
-        more_text.drop_other_choices(tmp_path, leave_out, chosen)
-        left = {path.name for path in tmp_path.glob("*.gz")}
+        more_text.drop_other_choices(text, leave_out, chosen)
+        left = {path.name for path in text.glob("*.gz")}
         assert (f"{chosen[0].name}.jsonl.gz" in left) is not bool(leave_out)
         assert f"{chosen[1].name}.jsonl.gz" in left
-    (tmp_path / f"{chosen[0].name}.jsonl.gz").touch()
-    more_text.drop_other_choices(tmp_path, [name], chosen)
-    assert (tmp_path / f"{chosen[0].name}.jsonl.gz").exists()
-    more_text.drop_other_choices(tmp_path, [], chosen)
-    assert not (tmp_path / f"{chosen[0].name}.jsonl.gz").exists()
+    (text / f"{chosen[0].name}.jsonl.gz").touch()
+    more_text.drop_other_choices(text, [name], chosen)
+    assert (text / f"{chosen[0].name}.jsonl.gz").exists()
+    more_text.drop_other_choices(text, [], chosen)
+    assert not (text / f"{chosen[0].name}.jsonl.gz").exists()
 
 
 def test_debian_s_packages_can_be_left_out_by_one_word() -> None:

@@ -26,7 +26,7 @@ from more_text_sources import SOURCES, Package, Source
 CHARACTERS = 2_600_000
 PLATFORMS = ("any", "manylinux2014_x86_64", *(f"manylinux_2_{glibc}_x86_64" for glibc in (17, 27, 28)))
 SEED = 0
-TEXT, LEFT_OUT = "text", "left_out.json"
+TEXT, LEFT_OUT = "text", "text_left_out.json"
 
 
 def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence[Source] = SOURCES) -> Path:
@@ -72,7 +72,7 @@ def names_of(*clients: str, sources: Sequence[Source] = SOURCES) -> list[str]:
 
 def drop_other_choices(folder: Path, leave_out: Sequence[str], sources: Sequence[Source]) -> None:
     """Forget the sources that an earlier run wrote with a package that is left out now, or without one that is not."""
-    record = folder / LEFT_OUT
+    record = folder.with_name(LEFT_OUT)
     before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else []
     changed = set(before) ^ set(leave_out)
     for source in sources:
