@@ -24,6 +24,7 @@ from data import read_examples
 from dev_log import first_of_each
 from distil import TURN
 from measure import shortened
+from memory import share_freed_memory
 from model import ColbertModel, model_of
 from parts import joined, split
 from passages import read_passages
@@ -206,6 +207,7 @@ def main() -> None:
         packed_begin(options.folder)
     except ValueError as error:
         parser.error(str(error))
+    share_freed_memory()
     torch.set_num_threads(1)  # work is shared among Python threads, each on one core
     train(options.folder, None if options.minutes is None else started_at + 60 * options.minutes)
 

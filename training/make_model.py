@@ -19,6 +19,7 @@ from encode import OnnxEncoder
 from export import check_export, export, numpy_weights
 from lend import pack, take
 from measure import judged_scores
+from memory import share_freed_memory
 from model import ColbertModel
 from more_text import TEXT, fetch_more_text
 from options import arguments, begin_of, stage_folder
@@ -122,6 +123,7 @@ def main() -> None:
     stop_at = None if options.minutes is None else started_at + 60 * options.minutes
     out = stage_folder(options) / "out"
     out.mkdir(parents=True, exist_ok=True)
+    share_freed_memory()
     torch.set_num_threads(1)  # work is shared among Python threads, each on one core
     try:
         read = texts(options)
