@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from memory import return_freed_memory
 from model import ColbertModel
 from torch import Tensor, nn
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+STEPS_PER_RETURN = 5
 MARGIN = 1.2
 """How much longer than the last interval between two checkpoints the next may take: some score the student, too."""
 Facts = dict[str, float]
@@ -72,7 +74,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.01, fused=True)
         self.trained = [*body, *head, *self.extra.values()]
         self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-        self.position, self.started = 0, time.time()
+        self.position, self.steps, self.started = 0, 0, time.time()
         self.saved_at = self.started
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoint = folder / CHECKPOINT
@@ -101,6 +103,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * self.schedule.share(progress)
         self.optimizer.step()
+        self.steps += 1
+        if self.steps % STEPS_PER_RETURN == 0:
+            return_freed_memory()
         facts = {name: sum(f[name] for f, _ in results) / len(results) for name in results[0][0]}
         self._log({"progress": progress} | facts)
 
