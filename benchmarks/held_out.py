@@ -30,6 +30,8 @@ class Judged:
     documents: dict[str, tuple[str, str]] = field(default_factory=dict)
     queries: dict[str, str] = field(default_factory=dict)
     grades: dict[str, dict[str, int]] = field(default_factory=dict)
+    _known: dict[str, str] = field(default_factory=dict)
+    _asked: dict[str, str] = field(default_factory=dict)
 
     def document(self, name: str, title: str, text: str) -> str:
         """Add a document unless one is there that is alike but for case, blanks and punctuation; return its id."""
@@ -48,9 +50,6 @@ class Judged:
         """Keep the best grade of a pair."""
         grades = self.grades.setdefault(query, {})
         grades[document] = max(grade, grades.get(document, 0))
-
-    _known: dict[str, str] = field(default_factory=dict)
-    _asked: dict[str, str] = field(default_factory=dict)
 
 
 def one_line(text: str) -> str:
@@ -146,11 +145,10 @@ def mbpp(read: Read) -> Judged:
     tests = set()
     for problem in map(json.loads, read("data/mbpp.jsonl").splitlines()):
         code = problem["code"].replace("\r\n", "\n").replace("\t", "    ").strip()
-        document = known.setdefault(
-            one_line(code), str(problem["task_id"])
-        )  # in code a sign makes a difference
+        name = str(problem["task_id"])
+        document = known.setdefault(one_line(code), name)  # in code a sign makes a difference
         made.documents.setdefault(document, ("", code))
-        query = made.query(str(problem["task_id"]), one_line(problem["text"]))
+        query = made.query(name, one_line(problem["text"]))
         made.judge(query, document)
         if 11 <= problem["task_id"] <= 510:
             tests.add(query)

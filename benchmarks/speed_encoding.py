@@ -83,6 +83,6 @@ def encoding_tables(found: Found) -> list[str]:
 
 
 def encoding_bars(results: Mapping[str, Found]) -> list[Bar]:
-    """Judge nothing: the ratio is stated in the model's card."""
+    """Judge nothing: the model's card and docs/measured.md state the ratios, which depend on the length."""
     del results
     return []

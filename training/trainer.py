@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 STEPS_PER_RETURN = 5
+"""Between two returns of freed memory: rarer ones let it grow by gigabytes, each costs a little."""
 MARGIN = 1.2
 """How much longer than the last interval between two checkpoints the next may take: some score the student, too."""
 Facts = dict[str, float]
