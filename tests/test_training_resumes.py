@@ -222,12 +222,16 @@ def test_missing_inputs_are_named_before_anything_runs(
     data, teachers = write_data(tmp_path / "data"), tmp_path / "teachers"
     with pytest.raises(ValueError, match=r"--data .* lacks [\s\S]*--teachers .* lacks"):
         preflight.check_inputs(tmp_path, teachers)
-    for name in preflight.TEACHERS:
+    files = [f"{folder}/{file}" for folder, files in preflight.TEACHERS.items() for file in files]
+    assert len(files) == 4
+    for name in files:
         (teachers / name).parent.mkdir(parents=True, exist_ok=True)
         (teachers / name).touch()
-    with pytest.raises(ValueError, match=r"model_int8\.onnx has sha256 e3b0c442.*, expected 49809836"):
-        preflight.check_inputs(data, teachers)
-    monkeypatch.setattr(preflight, "TEACHER_SHA256", hashlib.sha256().hexdigest())
+    empty = hashlib.sha256().hexdigest()
+    for folder, name in (file.split("/", 1) for file in files):
+        with pytest.raises(ValueError, match=rf"{re.escape(name)} has sha256 {empty}, expected .* damaged"):
+            preflight.check_inputs(data, teachers)
+        monkeypatch.setitem(preflight.TEACHERS[folder], name, empty)
     preflight.check_inputs(data, teachers)
     for folder, option, names in (
         (
@@ -235,7 +239,7 @@ def test_missing_inputs_are_named_before_anything_runs(
             "--data",
             ("ir/scifact/corpus.jsonl.gz", "text/nq-questions.txt.gz", "train/medquad/qrels.tsv"),
         ),
-        (teachers, "--teachers", preflight.TEACHERS),
+        (teachers, "--teachers", files),
     ):
         for name in names:
             (folder / name).rename(tmp_path / "away")

@@ -9,7 +9,7 @@ import onnx
 import torch
 from model import ColbertModel, Shape
 from onnx import numpy_helper
-from preflight import check_teacher
+from preflight import COLBERT, check_teacher
 from safetensors.torch import load_file
 
 TEACHER_LAYERS = 12
@@ -66,11 +66,10 @@ def load_teacher(folder: Path) -> ColbertModel:
     """Load answerai-colbert-small-v1 from its INT8 graph and its own projection.
 
     Raises:
-        ValueError: If the graph is another.
+        ValueError: If one of its files is another, or damaged.
     """
-    path = folder / "onnx" / "model_int8.onnx"
-    check_teacher(path)
-    graph = onnx.load(path).graph
+    check_teacher(folder, COLBERT)
+    graph = onnx.load(folder / "onnx" / "model_int8.onnx").graph
     stored = tensors(graph)
     weights = matrices(graph, stored)
     head = load_file(folder / "1_Dense" / "model.safetensors")["linear.weight"]

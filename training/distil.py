@@ -142,7 +142,8 @@ def distilled(
     if not fitted:
         least_squares_head(student, shard_of(0), tokenizer.mask)
     trainer = Trainer(student.train(), SCHEDULE, work / "distil", recipe.parts, stop_at=stop_at, score=score)
+    trainer.tell(recipe.visits, "visits of shards")
     while trainer.position < recipe.visits:
         visit(trainer, shard_of(trainer.position % recipe.shards), tokenizer, recipe)
-        print(f"shard visits: {trainer.position} of {recipe.visits}", flush=True)
+        trainer.tell(recipe.visits, "visits of shards")
     return student.eval()

@@ -28,6 +28,7 @@ from memory import share_freed_memory
 from model import ColbertModel, model_of
 from parts import joined, split
 from passages import read_passages
+from preflight import COLBERT, TEACHERS
 from shipped import SHIPPED
 from stages import FINAL, STAGES, Begin, Lessons, both_stages, load, save
 from starts import STARTS
@@ -37,7 +38,6 @@ from trainer import CHECKPOINT, LOG
 
 ROOT = Path(__file__).parent.parent
 MOST_BYTES = 64 << 20
-TEACHER = ("onnx/model_int8.onnx", "1_Dense/model.safetensors")
 RESULTS, RESULT = "results", "weights.pt"
 WORDS = "words.weight"
 
@@ -65,7 +65,7 @@ def pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer:
 
 
 def _pack(folder: Path, begin: Begin, lessons: Lessons, teacher: Path, tokenizer: Path) -> int:
-    for name in TEACHER:
+    for name in TEACHERS[COLBERT]:
         place = folder / "teacher" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(teacher / name, place)
@@ -123,7 +123,7 @@ def train(folder: Path, stop_at: float | None) -> None:
     On a machine that has the results of another but not its checkpoints, the stages that ended there are not run again.
 
     Raises:
-        SystemExit: At the first checkpoint after which there is no time for another before ``stop_at``.
+        TimeIsOver: At the first checkpoint after which there is no time for another before ``stop_at``.
     """
     begin, work = packed_begin(folder), folder / "work"
     tokenizer = ColbertTokenizer(folder / "tokenizer.json", LAYOUT)
@@ -177,6 +177,8 @@ def take(folder: Path, stage: Path, teacher: ColbertModel, begin: Begin) -> list
         raise ValueError(
             f"{folder} was packed for {packed_begin(folder)}, and this run is {begin}: give the options that it was packed with"
         )
+    if not (folder / RESULTS).is_dir():
+        raise ValueError(f"{folder} has no {RESULTS}: run lend.py on it first, until a stage has ended")
     if any((stage / name / CHECKPOINT).exists() for name in STAGES):
         raise ValueError(f"{stage} has a checkpoint of its own: go on without --take, or name another --work")
     weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from bundle import INT8_FILE, replace_bundle, write_bundle
-from card import recipe_text, write_card
+from card import Read, recipe_text, write_card
 from colbert_teacher import load_teacher
 from data import Example, build, read_examples
 from encode import OnnxEncoder
@@ -24,7 +24,7 @@ from model import ColbertModel
 from more_text import TEXT, fetch_more_text
 from options import arguments, begin_of, stage_folder
 from passages import PASSAGES, Passage, build_passages, read_passages
-from preflight import check_enough
+from preflight import COLBERT, CROSS_ENCODER, check_enough
 from rank_distil import RankRecipe, ranking_lessons
 from relevance import calibrate_relevance
 from row_loss import DIMS
@@ -41,7 +41,6 @@ from laterank.diagnosis.golden import record_golden
 from laterank.model.golden import GOLDEN_FILE, write_golden
 
 ROOT = Path(__file__).parent.parent
-COLBERT_TEACHER = "answerai-colbert-small-v1-int8"
 DIAGRAM = ROOT / "benchmarks" / "results" / "calibration.json"
 
 
@@ -97,7 +96,7 @@ def texts(options: argparse.Namespace) -> Texts:
 
 def lessons_of(options: argparse.Namespace, read: Texts) -> Lessons:
     """Return what both training stages read; the cross-encoder scores for minutes, once."""
-    scorer = options.teachers / "ms-marco-minilm-l12-int8"
+    scorer = options.teachers / CROSS_ENCODER
     examples, target = ranking_lessons(read.train, scorer, options.work, RankRecipe())
     return Lessons(read.passages[: begin_of(options).passages], examples, target, read.dev)
 
@@ -107,7 +106,7 @@ def make(
 ) -> Made:
     """Train the student in two stages and choose between their ends and the average, on development queries."""
     stage, lessons = stage_folder(options), lessons_of(options, read)
-    teacher = load_teacher(options.teachers / COLBERT_TEACHER)
+    teacher = load_teacher(options.teachers / COLBERT)
     rows, ranked = both_stages(begin_of(options), teacher, read.source, tokenizer, lessons, stage, stop_at)
     ranges = calibration_rows(read.train, tokenizer)
     six_bits = STARTS[options.start].six_bit_words
@@ -128,15 +127,15 @@ def main() -> None:
     try:
         read = texts(options)
         if options.take:
-            teacher = load_teacher(options.teachers / COLBERT_TEACHER)
+            teacher = load_teacher(options.teachers / COLBERT)
             take(options.take, stage_folder(options), teacher, begin_of(options))
         if options.pack:
-            lessons, teacher_files = lessons_of(options, read), options.teachers / COLBERT_TEACHER
+            lessons, teacher_files = lessons_of(options, read), options.teachers / COLBERT
             tokenizer_file = read.source / "tokenizer.json"
             size = pack(options.pack, begin_of(options), lessons, teacher_files, tokenizer_file)
             lent = options.pack.name
             print(f"{options.pack}: {size:,} bytes; on the other machine:")
-            print(f"PYTHONPATH={lent}/code/src python {lent}/code/training/lend.py {lent}")
+            print(f"PYTHONPATH={lent}/code/src python {lent}/code/training/lend.py {lent} --minutes 9")
             return
     except ValueError as error:
         raise SystemExit(f"make_model.py: {error}") from error
@@ -166,8 +165,10 @@ def main() -> None:
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )
-    recipe = recipe_text(STARTS[options.start], made.selection, went_on=options.go_on)
-    write_card(out / "bundle", facts, table, recipe, SHIPPED_LAYOUT, tuple(DIMS), STARTS[options.start])
+    start, used = STARTS[options.start], Read.of(passages_only=options.passages_only, leave_out=options.leave_out)
+    recipe = recipe_text(start, made.selection, used, went_on=options.go_on)
+    write_card(out / "bundle", facts, table, recipe, SHIPPED_LAYOUT, tuple(DIMS), start, used)
+    print(f"the model is in {out / 'bundle'}", flush=True)
     made_here = ColbertEncoder.from_pretrained(out / "bundle", threads=options.threads)
     write_golden(out / "bundle" / GOLDEN_FILE, record_golden(made_here))
     if options.ship:

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -26,6 +27,7 @@ from more_text_sources import SOURCES, Package, Source
 CHARACTERS = 2_600_000
 PLATFORMS = ("any", "manylinux2014_x86_64", *(f"manylinux_2_{glibc}_x86_64" for glibc in (17, 27, 28)))
 SEED = 0
+APT = ("apt-get", "dpkg-deb")
 TEXT, LEFT_OUT = "text", "text_left_out.json"
 
 
@@ -35,10 +37,7 @@ def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence
     Raises:
         ValueError: If a package cannot be had, once every other source is written, or there is none of a name to leave out.
     """
-    if unknown := sorted(set(leave_out) - set(names_of(sources=sources))):
-        raise ValueError(
-            f"--leave-out {unknown[0]}: no source has such a package; more_text_sources.py names them"
-        )
+    check_names(leave_out, sources)
     folder, missing = work / TEXT, {}
     folder.mkdir(parents=True, exist_ok=True)
     drop_other_choices(folder, leave_out, sources)
@@ -54,7 +53,7 @@ def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence
         records = sampled(distinct(records_of(zip(wanted, archives, strict=True))))
         write(place, records)
         words = sum(len(record["text"].split()) for record in records)
-        print(f"{source.name}: {len(records)} passages, {words} words")
+        print(f"{source.name}: {len(records)} passages, {words} words", flush=True)
     if missing:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
         raise ValueError(
@@ -62,6 +61,33 @@ def fetch_more_text(work: Path, leave_out: Sequence[str] = (), sources: Sequence
             "'apt-get update'), or go without one: --leave-out NAME (--no-debian for all of Debian's)"
         )
     return folder
+
+
+def check_names(leave_out: Sequence[str], sources: Sequence[Source] = SOURCES) -> None:
+    """Look for every package that is left out.
+
+    Raises:
+        ValueError: If there is none of a name.
+    """
+    if unknown := sorted(set(leave_out) - set(names_of(sources=sources))):
+        raise ValueError(
+            f"--leave-out {unknown[0]}: no source has such a package; more_text_sources.py names them"
+        )
+
+
+def check_clients(leave_out: Sequence[str]) -> None:
+    """Look for the programs that fetch and open what is not left out.
+
+    Raises:
+        ValueError: If one is missing.
+    """
+    wanted = set(names_of("apt")) - set(leave_out)
+    missing = [program for program in APT if wanted and shutil.which(program) is None]
+    if missing:
+        raise ValueError(
+            f"there is no {' and no '.join(missing)} here, which {len(wanted)} packages of Debian bookworm come by: run on "
+            "Debian, or go without them by --no-debian"
+        )
 
 
 def names_of(*clients: str, sources: Sequence[Source] = SOURCES) -> list[str]:

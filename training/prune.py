@@ -63,7 +63,7 @@ def main() -> None:
         "--rows", type=Path, required=True, help="folder of cached rows, such as work/pruned/rows"
     )
     parser.add_argument("--teachers", type=Path, required=True)
-    parser.add_argument("--layers", type=int, default=6, help="how many to stop at")
+    parser.add_argument("--layers", type=int, default=len(KEPT_LAYERS), help="how many to stop at")
     options = parser.parse_args()
     teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8")
     turn = torch.from_numpy(np.load(options.rows / "turn.npy"))

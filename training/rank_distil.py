@@ -110,6 +110,7 @@ def rank_distilled(
         batch = ranking_of(examples[made], target[made], rows, tokenizer, recipe.part_tokens)
         return lambda: rank_loss(trainer.student, scale, batch.to(trainer.device))
 
+    trainer.tell(recipe.steps, "steps")
     for done in range(trainer.position, recipe.steps):
         first = done * size * recipe.parts
         rows = embedded(examples[first : first + size * recipe.parts], teacher, tokenizer, recipe.parts)
@@ -118,4 +119,5 @@ def rank_distilled(
         last = done + 1 == recipe.steps
         if (done + 1) % recipe.save_every == 0 or last:
             trainer.save(done + 1, scored=(done + 1) % recipe.score_every == 0 or last, last=last)
+            trainer.tell(recipe.steps, "steps")
     return trainer.student.eval()

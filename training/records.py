@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +13,30 @@ from laterank.evaluation import Collection, read_judgements
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, plain or gzipped, so callers need not care which."""
+    """Yield the lines of a text file, plain or gzipped, so callers need not care which.
+
+    Raises:
+        ValueError: If it was cut off or damaged.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield str(line).rstrip("\n")
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                yield str(line).rstrip("\n")
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): fetch it again") from error
 
 
 def read_records(path: Path) -> list[dict[str, str]]:
-    """Read one JSON object per line."""
-    return [json.loads(line) for line in read_lines(path)]
+    """Read one JSON object per line.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    try:
+        return [json.loads(line) for line in read_lines(path)]
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} holds a line that is no JSON ({error}): fetch it again") from error
 
 
 def read_pairs(folder: Path) -> Collection:

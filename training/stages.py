@@ -95,6 +95,7 @@ def student_of(
     """Return the weights to start from; fitting them takes minutes, once."""
 
     def fitted() -> ColbertModel:
+        print(f"fitting the start {begin.start!r}: minutes, once", flush=True)
         kind = STARTS[begin.start]
         return kind.with_words(kind.load(teacher, source, fitting_rows(passages, tokenizer)))
 
@@ -116,7 +117,7 @@ def both_stages(
     ``source`` has the weights of MiniLM, for a start that reads them.
 
     Raises:
-        SystemExit: At the first checkpoint after which there is no time for another before ``stop_at``, in seconds since the epoch.
+        TimeIsOver: At the first checkpoint after which there is no time for another before ``stop_at``, in seconds since the epoch.
     """
     row_end, ranking_end = (folder / name / FINAL for name in STAGES)
     if row_end.exists() and ranking_end.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,17 @@ class Schedule:
             return max(progress, 1e-4) / self.warmup
         falling = 0.5 + 0.5 * math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup))
         return self.last_rate + (1 - self.last_rate) * falling
+
+
+class TimeIsOver(SystemExit):
+    """Ends the program with status 75, "try again later" among Unix programs: another run goes on."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(75)
+        self.said = said
+
+    def __str__(self) -> str:
+        return self.said
 
 
 class Trainer:
@@ -81,6 +93,7 @@ class Trainer:
         self.checkpoint = folder / CHECKPOINT
         if self.checkpoint.exists():
             self._resume()
+        self.first_position = self.position
 
     def _resume(self) -> None:
         saved = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
@@ -121,7 +134,7 @@ class Trainer:
         ``scored`` asks for the student's score in the log; ``last`` tells that no step is left, and nothing to end for.
 
         Raises:
-            SystemExit: If there is no time for another checkpoint, which takes as long as this one did, or a little longer.
+            TimeIsOver: If there is no time for another checkpoint, which takes as long as this one did, or a little longer.
         """
         if scored and self.score and (found := self.score(self.student)):
             self._log({"position": position} | found)
@@ -137,4 +150,12 @@ class Trainer:
         now = time.time()
         taken, self.saved_at = now - self.saved_at, now
         if not last and self.stop_at is not None and now + MARGIN * taken > self.stop_at:
-            raise SystemExit(f"time is over at {self.folder.name} {position}; run again to go on")
+            over = TimeIsOver(f"time is over at {self.folder.name} {position}; run again to go on")
+            print(over, file=sys.stderr, flush=True)
+            raise over
+
+    def tell(self, positions: int, unit: str) -> None:
+        """Print how far this stage has come, and how long the rest takes if it goes on so."""
+        done, spent = self.position - self.first_position, time.time() - self.started
+        rest = f", some {spent / done * (positions - self.position) / 60:.0f} minutes left" if done else ""
+        print(f"{self.folder.name}: {self.position} of {positions} {unit}{rest}", flush=True)

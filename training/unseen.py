@@ -123,7 +123,8 @@ def main() -> None:
     options = parser.parse_args()
     if missing := [kind for kind in KINDS if not (options.work / "text" / f"{kind}.jsonl.gz").is_file()]:
         parser.error(
-            f"{options.work / 'text'} lacks {', '.join(missing)}: run make_model.py with this --work first"
+            f"{options.work / 'text'} lacks {', '.join(missing)}: run make_model.py with this --work first, and without "
+            "--passages-only and --no-debian"
         )
     examples = build_unseen(options.work / "text", options.data, options.work / "unseen.jsonl")
     examples = [shortened(made) for kind in KINDS for made in examples if made.source == kind]
