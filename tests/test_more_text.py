@@ -104,3 +104,28 @@ def test_a_package_is_left_out_by_name_only(tmp_path: Path, monkeypatch: pytest.
         more_text.fetch_more_text(tmp_path, ["other"], sources)
     more_text.fetch_more_text(tmp_path, ["gone"], sources)
     assert written(tmp_path) == {"first": ["one"]}
+
+
+def test_the_page_of_licences_names_every_package_in_the_row_that_it_is_read_for() -> None:
+    lines = (Path(__file__).parents[1] / "training" / "TEXT.md").read_text(encoding="utf-8").splitlines()
+    rows = {
+        line.split("|")[1].strip(): set(re.findall(r"[\w.-]+", line))
+        for line in lines
+        if line.startswith("| ")
+    }
+    for source in training_module("more_text_sources").SOURCES:
+        named = {word.rstrip(".") for word in rows[source.name]}
+        assert {package.name for package in source.packages} <= named, source.name
+
+
+def test_what_a_run_cannot_have_is_told_before_anything_is_downloaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    more_text = training_module("more_text")
+    with pytest.raises(ValueError, match=r"--leave-out nosuch: no source has such a package"):
+        more_text.check_names(["scipy", "nosuch"])
+    more_text.check_names(["scipy"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"no apt-get and no dpkg-deb here.*--no-debian"):
+        more_text.check_clients([])
+    more_text.check_clients(more_text.names_of("apt"))

@@ -112,6 +112,9 @@ def test_lent_weights_without_a_log_leave_the_stages_as_they_were(tmp_path: Path
     (lent / "begin.json").write_text('{"start": "wide"}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"was packed for .*wide.* give the options that it was packed with"):
         lend.take(lent, stage, None, lend.Begin("narrowed"))
+    with pytest.raises(ValueError, match=r"has no results: run lend\.py on it first"):
+        lend.take(lent, stage, None, lend.Begin("wide"))
+    (lent / lend.RESULTS).mkdir()
     with pytest.raises(ValueError, match=r"results has no weights\.pt\.sha256"):
         lend.take(lent, stage, None, lend.Begin("wide"))
     for weights, said in (({}, "is of an earlier program"), ({"turn": None}, "")):

@@ -1,5 +1,6 @@
 """What a stopped run of training leaves: it goes on from there, and takes nothing for what it is not."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -9,7 +10,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import onnx
@@ -249,6 +250,37 @@ def test_missing_inputs_are_named_before_anything_runs(
     shutil.rmtree(data / "ir")
     with pytest.raises(ValueError, match=r"ir/scifact.*ir/squad-dev"):
         preflight.check_inputs(data, teachers)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """A download that was cut off, or text where JSON should be."""
+    records = training_module("records")
+    place = tmp_path / "corpus.jsonl.gz"
+    whole = gzip.compress(b"".join(b'{"id": "%d"}\n' % number for number in range(3000)))
+    place.write_bytes(whole)
+    assert len(records.read_records(place)) == 3000
+    for damaged in (
+        whole[:-20],
+        whole[:-9] + b"\0" + whole[-8:],
+        b"no gzip",
+        gzip.compress(b"\xff"),
+        gzip.compress(b"{"),
+    ):
+        place.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"{re.escape(str(place))} .*fetch it again"):
+            records.read_records(place)
+
+
+def test_what_stands_for_many_options_is_named_instead_of_them(preflight: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    options, more_text = training_module("options"), training_module("more_text")
+    preflight.check_same_run(tmp_path, {"leave-out": more_text.names_of("apt")})
+    (tmp_path / options.PASSAGES).touch()
+    again = SimpleNamespace(work=tmp_path, leave_out=more_text.names_of("apt"))
+    options.check_debian(again)
+    again.leave_out = ["scipy"]
+    with pytest.raises(ValueError, match=r"was made with --no-debian.*repeat it"):
+        options.check_debian(again)
 
 
 def test_too_little_text_is_found_before_training(preflight: ModuleType) -> None:

@@ -177,10 +177,10 @@ def take(folder: Path, stage: Path, teacher: ColbertModel, begin: Begin) -> list
         raise ValueError(
             f"{folder} was packed for {packed_begin(folder)}, and this run is {begin}: give the options that it was packed with"
         )
-    if not (folder / RESULTS).is_dir():
-        raise ValueError(f"{folder} has no {RESULTS}: run lend.py on it first, until a stage has ended")
     if any((stage / name / CHECKPOINT).exists() for name in STAGES):
         raise ValueError(f"{stage} has a checkpoint of its own: go on without --take, or name another --work")
+    if not (folder / RESULTS).is_dir():
+        raise ValueError(f"{folder} has no {RESULTS}: run lend.py on it first, until a stage has ended")
     weights = torch.load(io.BytesIO(joined(folder / RESULTS, RESULT)), weights_only=True)
     if TURN.stem not in weights:
         raise ValueError(f"{folder / RESULTS} is of an earlier program, and lacks how the teacher was turned")

@@ -165,7 +165,10 @@ def main() -> None:
     (out / "bundle" / "calibration.json").write_text(
         json.dumps(calibration, indent=2) + "\n", encoding="utf-8"
     )
-    start, used = STARTS[options.start], Read.of(passages_only=options.passages_only, leave_out=options.leave_out)
+    start, used = (
+        STARTS[options.start],
+        Read.of(passages_only=options.passages_only, leave_out=options.leave_out),
+    )
     recipe = recipe_text(start, made.selection, used, went_on=options.go_on)
     write_card(out / "bundle", facts, table, recipe, SHIPPED_LAYOUT, tuple(DIMS), start, used)
     print(f"the model is in {out / 'bundle'}", flush=True)

@@ -28,9 +28,7 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=Path("work"), help="caches and checkpoints; run again to resume"
     )
-    parser.add_argument(
-        "--threads", type=int, default=2, help="of measurements; training takes two on a CPU"
-    )
+    parser.add_argument("--threads", type=int, default=2, help="of measurements; training takes two on a CPU")
     parser.add_argument(
         "--minutes",
         type=float,
