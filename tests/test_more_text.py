@@ -129,3 +129,20 @@ def test_what_a_run_cannot_have_is_told_before_anything_is_downloaded(
     with pytest.raises(ValueError, match=r"no apt-get and no dpkg-deb here.*--no-debian"):
         more_text.check_clients([])
     more_text.check_clients(more_text.names_of("apt"))
+
+
+def test_a_card_names_the_text_that_was_read() -> None:
+    """No abstract and no package where none was; as many packages as were not left out."""
+    pytest.importorskip("torch", reason="training needs torch")
+    card, more_text = training_module("card"), training_module("more_text")
+    everything = card.Read.of(passages_only=False, leave_out=[])
+    assert f"of {len(more_text.names_of()) - 1} open-source packages" in everything.licences
+    assert "abstracts" in everything.licences
+    some = card.Read.of(passages_only=False, leave_out=["scipy", card.ABSTRACTS_PACKAGE])
+    assert f"of {len(more_text.names_of()) - 2} open-source packages" in some.licences
+    assert "abstracts" not in some.licences
+    assert card.Read.of(passages_only=True, leave_out=[]).licences == ""
+    [wide] = [start for name, start in training_module("starts").STARTS.items() if name == "wide"]
+    selection = {"1.5": {"mean": 85.5}}
+    assert "biomedical abstracts" in card.recipe_text(wide, selection, everything)
+    assert "abstracts" not in card.recipe_text(wide, selection, card.Read(()))
