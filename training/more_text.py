@@ -93,7 +93,7 @@ def check_clients(leave_out: Sequence[str]) -> None:
 def names_of(*clients: str, sources: Sequence[Source] = SOURCES) -> list[str]:
     """Name the packages that pip or apt fetches, or all."""
     found = (package for source in sources for package in source.packages)
-    return sorted(package.name for package in found if not clients or package.client in clients)
+    return sorted({package.name for package in found if not clients or package.client in clients})
 
 
 def drop_other_choices(folder: Path, leave_out: Sequence[str], sources: Sequence[Source]) -> None:
