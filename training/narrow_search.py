@@ -12,6 +12,7 @@ from colbert_teacher import load_teacher
 from model import HEAD_SIZE, ColbertModel, Shape
 from narrow import Reading, embedded
 from passages import PASSAGES, fitting_rows, read_passages
+from preflight import COLBERT
 from tokens import LAYOUT, ColbertTokenizer
 from torch import Tensor
 
@@ -103,7 +104,7 @@ def main() -> None:
         "--budget", type=float, default=BUDGET, help="milliseconds of a document of 200 tokens"
     )
     options = parser.parse_args()
-    teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8")
+    teacher = load_teacher(options.teachers / COLBERT)
     tokenizer = ColbertTokenizer(options.work / "source" / "tokenizer.json", LAYOUT)
     passages = read_passages(options.work / PASSAGES)
     errors = layer_errors(teacher, fitting_rows(passages, tokenizer))

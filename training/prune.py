@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from colbert_teacher import TEACHER_LAYERS, load_teacher
 from model import ColbertModel, Shape
+from preflight import COLBERT
 from row_loss import part_of
 from rows import Rows, Shard, autocast, read_shard
 from tokens import LAYOUT, ColbertTokenizer
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--teachers", type=Path, required=True)
     parser.add_argument("--layers", type=int, default=len(KEPT_LAYERS), help="how many to stop at")
     options = parser.parse_args()
-    teacher = load_teacher(options.teachers / "answerai-colbert-small-v1-int8")
+    teacher = load_teacher(options.teachers / COLBERT)
     turn = torch.from_numpy(np.load(options.rows / "turn.npy"))
     teacher.head.weight.copy_(turn @ teacher.head.weight)
     tokenizer = ColbertTokenizer(options.work / "source" / "tokenizer.json", LAYOUT)

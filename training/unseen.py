@@ -16,6 +16,7 @@ import numpy as np
 from data import Example, dev_examples, read_examples, retrieved, write_examples
 from hold_out import judged
 from measure import ndcg, shortened
+from preflight import COLBERT
 from records import read_records
 from shipped import SHIPPED
 
@@ -117,9 +118,7 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, default=Path("work"), help="the work folder of make_model.py")
     parser.add_argument("--data", type=Path, default=root / "data")
-    parser.add_argument(
-        "--teacher", type=Path, default=root / "models" / "answerai-colbert-small-v1-int8", help="its folder"
-    )
+    parser.add_argument("--teacher", type=Path, default=root / "models" / COLBERT, help="its folder")
     options = parser.parse_args()
     if missing := [kind for kind in KINDS if not (options.work / "text" / f"{kind}.jsonl.gz").is_file()]:
         parser.error(
